@@ -1,0 +1,59 @@
+import { PORT_NAMES, type PortName, type Role, type Settings } from './settings.js';
+
+/** Which adapter serves a port, as the start-up log says it. */
+export interface AdapterChoice {
+  readonly adapter: string;
+  /** Runs on this host with nothing installed; refused in production unless `EUGLENA_ALLOW_EMBEDDED` names the port. */
+  readonly embedded: boolean;
+}
+
+const PORTS_OF_ROLE: Record<Exclude<Role, 'all'>, readonly PortName[]> = {
+  gateway: ['task-store', 'work-queue', 'presence', 'identity', 'quota'],
+  agent: ['task-store', 'work-queue', 'presence', 'agent-memory', 'language-model', 'web-search'],
+  metrics: ['work-queue', 'presence', 'fleet-metrics'],
+  autoscaler: ['fleet-metrics', 'fleet'],
+};
+
+/** The ports that a role's graph holds. */
+export function portsOf(role: Role): readonly PortName[] {
+  return role === 'all' ? PORT_NAMES : PORTS_OF_ROLE[role];
+}
+
+const CHOOSE: Record<PortName, (settings: Settings) => AdapterChoice> = {
+  'task-store': () => embedded('SQLite'),
+  'work-queue': () => embedded('SQLite'),
+  presence: () => embedded('SQLite'),
+  'agent-memory': () => embedded('SQLite full-text search'),
+  identity: ({ supabase }) =>
+    supabase.jwtSecret === null ? embedded('local signing secret') : distributed('Supabase (HS256 secret)'),
+  quota: () => embedded('SQLite'),
+  'language-model': ({ model }) =>
+    model.apiUrl === null && model.apiKey === null
+      ? embedded('extractive (offline, no model)')
+      : distributed(`${model.name} at ${model.apiUrl ?? 'api.openai.com'}`),
+  'web-search': ({ search }) =>
+    embedded(`corpus of documents (${search.corpusDir ?? "this project's docs"})`),
+  'fleet-metrics': () => embedded('SQLite'),
+  fleet: () => embedded('child processes'),
+};
+
+/** The adapter of one port. Chosen by the presence of its settings, each port on its own. */
+export function chooseAdapter(port: PortName, settings: Settings): AdapterChoice {
+  return CHOOSE[port](settings);
+}
+
+/** The ports of this role that would fall back to an embedded adapter without being allowed to, in production. */
+export function forbiddenFallbacks(settings: Settings): PortName[] {
+  if (!settings.production) return [];
+  return portsOf(settings.role).filter(
+    (port) => chooseAdapter(port, settings).embedded && !settings.allowEmbedded.includes(port),
+  );
+}
+
+function embedded(adapter: string): AdapterChoice {
+  return { adapter, embedded: true };
+}
+
+function distributed(adapter: string): AdapterChoice {
+  return { adapter, embedded: false };
+}

@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+
+/**
+ * The journal of a task is append-only. It is at once the live event stream, the checkpoint from which a crashed run
+ * goes on, and the receipt that a user can check: each entry carries the hash of the one before it.
+ *
+ * | type | data |
+ * |---|---|
+ * | submitted | `mandate`, `max_ticks` |
+ * | accepted | `worker_id`, `attempt` (the fencing token) |
+ * | tick | `tick`, `thought`, `action`, `argument`, `model_calls`, `prompt_tokens`, `completion_tokens` |
+ * | observation | `tick`, `text`, optional `source`, optional `links`, optional `failed` |
+ * | released | `worker_id`, `reason`: the worker handed the task back (drain) |
+ * | extended | `ticks`, `max_ticks` |
+ * | finished | `status`, `exit_reason` or `error`, `usage` |
+ */
+export const JOURNAL_TYPES = [
+  'submitted',
+  'accepted',
+  'tick',
+  'observation',
+  'released',
+  'extended',
+  'finished',
+] as const;
+export type JournalType = (typeof JOURNAL_TYPES)[number];
+
+/** An event before it has its place in the chain. `data` is plain JSON, snake_case: it goes over the wire as it is. */
+export interface JournalEvent {
+  readonly type: JournalType;
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+export interface JournalEntry extends JournalEvent {
+  /** 1, 2, 3, … without gaps. */
+  readonly seq: number;
+  /** Hash of the entry before; 64 zeros for the first. */
+  readonly prev: string;
+  /** Hex SHA-256 over the canonical JSON of `[seq, prev, type, at, data]`. */
+  readonly hash: string;
+}
+
+export interface JournalHead {
+  readonly seq: number;
+  readonly hash: string;
+}
+
+export const EMPTY_HEAD: JournalHead = { seq: 0, hash: '0'.repeat(64) };
+
+/** JSON with object keys in code-unit order and no white space, so that equal data has equal bytes (as in RFC 8785). */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value))
+    return `[${value.map((item) => canonicalJson(item === undefined ? null : item)).join(',')}]`;
+  if (typeof value === 'object' && value !== null) {
+    const fields = Object.entries(value)
+      .filter(([, item]) => item !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`);
+    return `{${fields.join(',')}}`;
+  }
+  return JSON.stringify(value) ?? 'null';
+}
+
+function hashOf(entry: Omit<JournalEntry, 'hash'>): string {
+  const bytes = canonicalJson([entry.seq, entry.prev, entry.type, entry.at, entry.data]);
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** Gives events their places behind `head`. */
+export function chain(head: JournalHead, events: readonly JournalEvent[]): JournalEntry[] {
+  let { seq, hash: prev } = head;
+  return events.map((event) => {
+    seq += 1;
+    const unhashed = { seq, prev, type: event.type, at: event.at, data: event.data };
+    prev = hashOf(unhashed);
+    return { ...unhashed, hash: prev };
+  });
+}
+
+/** Where the journal ends after `entries`. */
+export function headAfter(head: JournalHead, entries: readonly JournalEntry[]): JournalHead {
+  const last = entries.at(-1);
+  return last === undefined ? head : { seq: last.seq, hash: last.hash };
+}
+
+/** The first entry that breaks the chain, or null when the whole journal holds. */
+export function findBreak(
+  entries: readonly JournalEntry[],
+  from: JournalHead = EMPTY_HEAD,
+): JournalEntry | null {
+  let head = from;
+  for (const entry of entries) {
+    if (entry.seq !== head.seq + 1 || entry.prev !== head.hash || entry.hash !== hashOf(entry)) return entry;
+    head = { seq: entry.seq, hash: entry.hash };
+  }
+  return null;
+}
+
+export function entryToJson(entry: JournalEntry) {
+  return {
+    seq: entry.seq,
+    type: entry.type,
+    at: new Date(entry.at).toISOString(),
+    data: entry.data,
+    prev: entry.prev,
+    hash: entry.hash,
+  };
+}
+
+/** Reads what {@link entryToJson} wrote; null when it is no journal entry. */
+export function entryFromJson(json: unknown): JournalEntry | null {
+  if (typeof json !== 'object' || json === null) return null;
+  const { seq, type, at, data, prev, hash } = json as Record<string, unknown>;
+  const knownType = JOURNAL_TYPES.find((known) => known === type);
+  const ms = typeof at === 'string' ? Date.parse(at) : NaN;
+  if (knownType === undefined || Number.isNaN(ms) || !Number.isSafeInteger(seq)) return null;
+  if (typeof data !== 'object' || data === null || typeof prev !== 'string' || typeof hash !== 'string')
+    return null;
+  return { seq: seq as number, type: knownType, at: ms, data: data as Record<string, unknown>, prev, hash };
+}

@@ -1,0 +1,251 @@
+import { type Action } from './action.js';
+import { type TaskEnvelope, ENVELOPE_VERSION } from './envelope.js';
+import { type ErrorCode } from './errors.js';
+import { chain, EMPTY_HEAD, headAfter, type JournalEntry, type JournalEvent } from './journal.js';
+import { transition } from './lifecycle.js';
+import { NO_USAGE, type TaskRecord, type TaskResult, type TaskUsage, usageToJson } from './task.js';
+
+/** The right to write to a task: one at a time. A larger token fences off every smaller one. */
+export interface Lease {
+  readonly correlationId: string;
+  readonly workerId: string;
+  /** Fencing token: grows by one with each claim of the task. */
+  readonly token: number;
+}
+
+/** Ticks to charge for a reservation, told to the quota by a gateway. */
+export interface Settlement {
+  /** The reservation to settle; the task's correlation id. */
+  readonly correlationId: string;
+  readonly owner: string;
+  readonly usedTicks: number;
+}
+
+/**
+ * One step of a task's life, computed here and applied by the task store as a whole or not at all. It applies only
+ * while the stored journal still ends at `expectedSeq` and, where a lease is given, while that lease still holds.
+ */
+export interface TaskChange {
+  /** The record as it is afterwards. */
+  readonly record: TaskRecord;
+  /** Sequence number of the journal's last entry before; 0 creates the task. */
+  readonly expectedSeq: number;
+  readonly entries: readonly JournalEntry[];
+  /** Present when a worker writes; absent when a gateway does. */
+  readonly lease?: Lease;
+  /** Whether the task's lease ends with this change, whoever holds it. */
+  readonly endsLease: boolean;
+  /** To be published to the work queue by whoever finds it. */
+  readonly outbox?: TaskEnvelope;
+  readonly settlement?: Settlement;
+}
+
+interface Step {
+  readonly events: readonly JournalEvent[];
+  readonly record: Partial<TaskRecord>;
+  readonly at: number;
+}
+
+function change(before: TaskRecord, step: Step, rest: Partial<TaskChange> = {}): TaskChange {
+  const entries = chain(before.head, step.events);
+  return {
+    record: { ...before, ...step.record, updatedAt: step.at, head: headAfter(before.head, entries) },
+    expectedSeq: before.head.seq,
+    entries,
+    endsLease: false,
+    ...rest,
+  };
+}
+
+/** A new task. `owner` null: a foreign publisher's. With `queued`, its envelope goes into the outbox in the same step. */
+export function submission(
+  input: {
+    correlationId: string;
+    owner: string | null;
+    mandate: string;
+    maxTicks: number;
+    traceparent?: string | null;
+  },
+  at: number,
+  queued: boolean,
+): TaskChange {
+  const blank: TaskRecord = {
+    correlationId: input.correlationId,
+    owner: input.owner,
+    status: 'pending',
+    mandate: input.mandate,
+    maxTicks: input.maxTicks,
+    tick: 0,
+    result: null,
+    error: null,
+    usage: NO_USAGE,
+    workerId: null,
+    createdAt: at,
+    updatedAt: at,
+    startedAt: null,
+    finishedAt: null,
+    head: EMPTY_HEAD,
+  };
+  const data = { mandate: input.mandate, max_ticks: input.maxTicks };
+  const step: Step = { events: [{ type: 'submitted', at, data }], record: {}, at };
+  return change(blank, step, queued ? { outbox: envelopeOf(blank, input.traceparent ?? null) } : {});
+}
+
+export function envelopeOf(record: TaskRecord, traceparent: string | null = null): TaskEnvelope {
+  return {
+    mandate: record.mandate,
+    maxTicks: record.maxTicks,
+    correlationId: record.correlationId,
+    version: ENVELOPE_VERSION,
+    owner: record.owner,
+    createdAt: record.createdAt,
+    traceparent,
+  };
+}
+
+/** The journal events of a worker's step; several may share one change, so that one round trip writes them all. */
+export type WorkerStep =
+  | { readonly kind: 'accepted'; readonly at: number }
+  | { readonly kind: 'tick'; readonly at: number; readonly action: Action; readonly spent: TickCost }
+  | { readonly kind: 'observation'; readonly at: number; readonly data: Readonly<Record<string, unknown>> };
+
+/** What one tick cost in model calls and tokens. */
+export interface TickCost {
+  readonly modelCalls: number;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+}
+
+/** Applies worker steps, in order, to the record that the worker holds. */
+export function workerChange(before: TaskRecord, lease: Lease, steps: readonly WorkerStep[]): TaskChange {
+  const folded = foldSteps(before, lease, steps);
+  return change(before, folded, { lease });
+}
+
+function foldSteps(before: TaskRecord, lease: Lease, steps: readonly WorkerStep[]): Step {
+  const events: JournalEvent[] = [];
+  let record = before;
+  let at = before.updatedAt;
+  for (const step of steps) {
+    at = step.at;
+    if (step.kind === 'accepted') {
+      const status = transition(record.status, 'accept');
+      record = { ...record, status, workerId: lease.workerId, startedAt: record.startedAt ?? at };
+      events.push({ type: 'accepted', at, data: { worker_id: lease.workerId, attempt: lease.token } });
+    } else if (step.kind === 'tick') {
+      const usage = addTick(record.usage, step.spent);
+      record = { ...record, status: transition(record.status, 'begin'), tick: record.tick + 1, usage };
+      events.push({ type: 'tick', at, data: tickData(record.tick, step) });
+    } else {
+      events.push({ type: 'observation', at, data: { tick: record.tick, ...step.data } });
+    }
+  }
+  return { events, record, at };
+}
+
+function addTick(usage: TaskUsage, spent: TickCost): TaskUsage {
+  return {
+    ticks: usage.ticks + 1,
+    modelCalls: usage.modelCalls + spent.modelCalls,
+    promptTokens: usage.promptTokens + spent.promptTokens,
+    completionTokens: usage.completionTokens + spent.completionTokens,
+  };
+}
+
+function tickData(tick: number, step: Extract<WorkerStep, { kind: 'tick' }>) {
+  return {
+    tick,
+    thought: step.action.thought,
+    action: step.action.name,
+    argument: step.action.argument,
+    model_calls: step.spent.modelCalls,
+    prompt_tokens: step.spent.promptTokens,
+    completion_tokens: step.spent.completionTokens,
+  };
+}
+
+/** The end of a task by its worker, with the steps that were not written yet. `result.receipt` is filled in here. */
+export function completion(
+  before: TaskRecord,
+  lease: Lease,
+  steps: readonly WorkerStep[],
+  result: Omit<TaskResult, 'receipt'>,
+  at: number,
+): TaskChange {
+  const folded = foldSteps(before, lease, steps);
+  const record = { ...before, ...folded.record };
+  const data = { status: 'completed', exit_reason: result.exitReason, usage: usageToJson(record.usage) };
+  const done = change(
+    before,
+    {
+      events: [...folded.events, { type: 'finished', at, data }],
+      record: { ...folded.record, status: transition(record.status, 'complete'), finishedAt: at },
+      at,
+    },
+    { lease, endsLease: true, ...settlementOf(record) },
+  );
+  return { ...done, record: { ...done.record, result: { ...result, receipt: done.record.head.hash } } };
+}
+
+/** The end of a task by a failure. Without a lease it is written by whoever found the task undeliverable. */
+export function failure(
+  before: TaskRecord,
+  error: { code: ErrorCode; message: string },
+  at: number,
+  worker?: { lease: Lease; steps: readonly WorkerStep[] },
+): TaskChange {
+  const folded = worker ? foldSteps(before, worker.lease, worker.steps) : { events: [], record: before, at };
+  const record = { ...before, ...folded.record };
+  const data = { status: 'error', error, usage: usageToJson(record.usage) };
+  return change(
+    before,
+    {
+      events: [...folded.events, { type: 'finished', at, data }],
+      record: { ...folded.record, status: transition(record.status, 'fail'), error, finishedAt: at },
+      at,
+    },
+    { ...(worker ? { lease: worker.lease } : {}), endsLease: true, ...settlementOf(record) },
+  );
+}
+
+/** The end of a task by its owner. */
+export function cancellation(before: TaskRecord, at: number): TaskChange {
+  const data = { status: 'cancelled', usage: usageToJson(before.usage) };
+  return change(
+    before,
+    {
+      events: [{ type: 'finished', at, data }],
+      record: { status: transition(before.status, 'cancel'), finishedAt: at },
+      at,
+    },
+    { endsLease: true, ...settlementOf(before) },
+  );
+}
+
+/** A worker hands the task back, with what it had not written yet; the queue delivers it again. */
+export function release(
+  before: TaskRecord,
+  lease: Lease,
+  steps: readonly WorkerStep[],
+  reason: string,
+  at: number,
+): TaskChange {
+  const folded = foldSteps(before, lease, steps);
+  const record = { ...before, ...folded.record };
+  return change(
+    before,
+    {
+      events: [...folded.events, { type: 'released', at, data: { worker_id: lease.workerId, reason } }],
+      record: { ...folded.record, status: transition(record.status, 'release'), workerId: null },
+      at,
+    },
+    { lease, endsLease: true },
+  );
+}
+
+function settlementOf(record: TaskRecord): Partial<TaskChange> {
+  if (record.owner === null) return {};
+  return {
+    settlement: { correlationId: record.correlationId, owner: record.owner, usedTicks: record.usage.ticks },
+  };
+}

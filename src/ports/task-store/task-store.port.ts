@@ -1,0 +1,98 @@
+import { type TaskEnvelope } from '../../domain/envelope.js';
+import { type JournalEntry } from '../../domain/journal.js';
+import { type TaskRecord, type TaskStatus } from '../../domain/task.js';
+import { type Lease, type Settlement, type TaskChange } from '../../domain/task-change.js';
+
+export const TASK_STORE = Symbol('TaskStore');
+
+export type CommitOutcome =
+  | { readonly kind: 'committed' }
+  /** The journal ends elsewhere than expected: somebody else wrote first. Read again and decide anew. */
+  | { readonly kind: 'conflict' }
+  /** The lease is no longer the writer's: stop working on the task. */
+  | { readonly kind: 'lease_lost' };
+
+export type ClaimOutcome =
+  | {
+      readonly kind: 'claimed';
+      readonly lease: Lease;
+      readonly record: TaskRecord;
+      /** The whole journal: what a resumed run goes on from. */
+      readonly journal: readonly JournalEntry[];
+      /** Claims since the task last made progress (committed a tick) or was released; 1 for the first. */
+      readonly attempt: number;
+    }
+  /** Another worker holds a live lease, for at most `retryAfterMs` longer. */
+  | { readonly kind: 'busy'; readonly retryAfterMs: number }
+  /** The task is terminal: there is nothing to do. */
+  | { readonly kind: 'finished'; readonly record: TaskRecord };
+
+export interface TaskPage {
+  readonly tasks: readonly TaskRecord[];
+  /** Opaque; null on the last page. */
+  readonly nextCursor: string | null;
+}
+
+/**
+ * Tasks, their journals, leases, outbox and settlements. Each method is one atomic step and, in the distributed adapter,
+ * one round trip. A change that was answered `committed` survives a crash of every process. Engine failures reject with
+ * {@link EuglenaError} `engine_unavailable`, and nothing is half-written.
+ */
+export interface TaskStore {
+  find(correlationId: string): Promise<TaskRecord | null>;
+
+  /** Applies a change whole or not at all. A change with a lease also renews that lease for its full length. */
+  commit(change: TaskChange): Promise<CommitOutcome>;
+
+  /**
+   * Takes the lease of a task for `leaseMs`. A task without a record is created by `creation` (see `submission`) first.
+   * Neither record nor journal change otherwise.
+   */
+  claim(creation: TaskChange, workerId: string, leaseMs: number): Promise<ClaimOutcome>;
+
+  /** Renews leases for their full length; answers those that are lost. */
+  renew(leases: readonly Lease[]): Promise<readonly Lease[]>;
+
+  /** Gives a lease back without a change to the task, so that the next claim need not wait for it to run out. */
+  surrender(lease: Lease): Promise<void>;
+
+  /** Entries with a sequence number above `afterSeq`, in order, at most `limit`. Empty for an unknown task. */
+  journal(correlationId: string, afterSeq: number, limit: number): Promise<readonly JournalEntry[]>;
+
+  /** A user's own tasks, newest first. An unreadable cursor reads like none. */
+  list(
+    owner: string,
+    query: { readonly statuses?: readonly TaskStatus[]; readonly limit: number; readonly cursor?: string },
+  ): Promise<TaskPage>;
+
+  /** Removes a task that is still `pending`, was never claimed and whose outbox entry nobody took; true when removed. */
+  withdraw(correlationId: string): Promise<boolean>;
+
+  /**
+   * Outbox entries that have waited `olderThanMs` or longer, held for the caller for `holdMs`: nobody else gets them until
+   * then. An entry stays until {@link clearOutbox}.
+   */
+  takeOutbox(options: {
+    limit: number;
+    olderThanMs: number;
+    holdMs: number;
+  }): Promise<readonly TaskEnvelope[]>;
+  clearOutbox(correlationIds: readonly string[]): Promise<void>;
+
+  /** Settlements not yet told to the quota; held and cleared like outbox entries. */
+  takeSettlements(options: { limit: number; holdMs: number }): Promise<readonly Settlement[]>;
+  clearSettlements(correlationIds: readonly string[]): Promise<void>;
+
+  /**
+   * Calls `listener` soon after a task changed, in whichever process. Only a hint: it may come late, twice or, when the
+   * engine was away, not at all. Returns the way to stop.
+   */
+  watch(correlationId: string, listener: () => void): () => void;
+
+  /** Removes tasks that became terminal before `finishedBefore` (epoch ms), at most `limit`; answers their ids. */
+  purge(finishedBefore: number, limit: number): Promise<readonly string[]>;
+
+  /** Rejects when the engine cannot serve. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
