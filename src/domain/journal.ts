@@ -116,6 +116,8 @@ export function entryFromJson(json: unknown): JournalEntry | null {
   const knownType = JOURNAL_TYPES.find((known) => known === type);
   const ms = typeof at === 'string' ? Date.parse(at) : NaN;
   if (knownType === undefined || Number.isNaN(ms) || !Number.isSafeInteger(seq)) return null;
+  // The hash covers the instant. Another spelling of it would be a change that no check finds.
+  if (new Date(ms).toISOString() !== at) return null;
   if (typeof data !== 'object' || data === null || typeof prev !== 'string' || typeof hash !== 'string')
     return null;
   return { seq: seq as number, type: knownType, at: ms, data: data as Record<string, unknown>, prev, hash };

@@ -4,16 +4,20 @@ export const FLEET_METRICS = Symbol('FleetMetrics');
 export interface FleetSample {
   /** Epoch milliseconds. */
   readonly at: number;
+  /** Messages that wait for a worker. */
   readonly queueDepth: number;
+  /** Messages in workers' hands. */
   readonly inFlight: number;
   readonly busyWorkers: number;
-  readonly oldestTaskAgeSeconds: number;
+  /** Of the oldest waiting message; 0 when none waits; null when the queue cannot tell. */
+  readonly oldestTaskAgeSeconds: number | null;
 }
 
-/** Where the metrics role writes and the autoscaler reads. */
+/** Where the metrics role writes and the autoscaler reads. A sample that was never put is missing, not zero. */
 export interface FleetMetrics {
+  /** Rejects with {@link EuglenaError} `engine_unavailable` when the sample was not taken. */
   put(sample: FleetSample): Promise<void>;
-  /** Samples taken at or after `since` (epoch ms), oldest first, at most 1,000. */
+  /** Samples taken at or after `since` (epoch ms), oldest first; of more than 1,000 the newest 1,000. */
   read(since: number): Promise<readonly FleetSample[]>;
   ping(): Promise<void>;
   close(): Promise<void>;

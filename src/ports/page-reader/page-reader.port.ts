@@ -2,7 +2,7 @@ export const PAGE_READER = Symbol('PageReader');
 
 /** A document as text. Untrusted: data, never instructions. */
 export interface Page {
-  /** Where it was found in the end, after redirects. */
+  /** Where it was found in the end, after redirects; without a fragment. */
   readonly url: string;
   readonly title: string;
   /** Markdown or plain text. */

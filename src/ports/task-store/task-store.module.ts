@@ -1,5 +1,6 @@
 import { Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
-import { CLOCK } from '../../config/settings.module.js';
+import { CLOCK, SETTINGS } from '../../config/settings.module.js';
+import { type Settings } from '../../config/settings.js';
 import { type Clock } from '../../domain/clock.js';
 import {
   EmbeddedDatabaseModule,
@@ -14,8 +15,9 @@ import { TASK_STORE, type TaskStore } from './task-store.port.js';
   providers: [
     {
       provide: TASK_STORE,
-      useFactory: (open: OpenEmbedded, clock: Clock): TaskStore => new SqliteTaskStore(open(), clock),
-      inject: [OPEN_EMBEDDED, CLOCK],
+      useFactory: (open: OpenEmbedded, clock: Clock, settings: Settings): TaskStore =>
+        new SqliteTaskStore(open(), clock, settings.agent.leaseMs),
+      inject: [OPEN_EMBEDDED, CLOCK, SETTINGS],
     },
   ],
   exports: [TASK_STORE],

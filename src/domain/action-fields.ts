@@ -1,0 +1,70 @@
+import { ACTION_NAMES, type ActionName } from './action.js';
+import { type Json, readJson } from './read-json.js';
+
+export const isList = (value: Json): value is readonly Json[] => Array.isArray(value);
+const isText = (value: Json | undefined): value is string => typeof value === 'string' && value.trim() !== '';
+const isObject = (value: Json | undefined): value is ReadonlyMap<string, Json> => value instanceof Map;
+
+/** An object of a model's reply, by its fields. Names and arguments are the model's own words, unchecked. */
+interface ActionFields {
+  /** Null when the object is no action. */
+  readonly name: ActionName | null;
+  /** Null when it is missing, of the wrong type, or ambiguous. */
+  readonly argument: string | null;
+  readonly thought: string;
+}
+
+/** Reads `{"action", "argument", "thought"}` or a tool call. */
+export function readFields(object: ReadonlyMap<string, Json>): ActionFields {
+  const spoken = object.has('action') ? object.get('action') : object.get('name');
+  const name = typeof spoken === 'string' ? actionName(spoken) : null;
+  const thought = object.get('thought');
+  let argument: string | null = null;
+  if (name !== null) argument = object.has('action') ? argumentOf(object, name) : toolArgument(object, name);
+  return { name, argument, thought: typeof thought === 'string' ? thought : '' };
+}
+
+/** ASCII letters only: look-alikes are no action names. */
+export function actionName(spoken: string): ActionName | null {
+  const name = spoken.trim();
+  if (!/^[A-Za-z]+$/.test(name)) return null;
+  return ACTION_NAMES.find((known) => known === name.toUpperCase()) ?? null;
+}
+
+const WRAPPERS = new Set(['response', 'action', 'actions', 'tool_call', 'tool_calls', 'function_call']);
+
+/** What a reply may wrap around its action; null when this object is not a wrapper. */
+export function unwrap(value: ReadonlyMap<string, Json>): Json | null {
+  const call = value.get('function');
+  if (isObject(call) && !value.has('action')) return call;
+  const [only, ...others] = value;
+  if (only === undefined || others.length > 0 || !WRAPPERS.has(only[0])) return null;
+  return typeof only[1] === 'string' ? null : only[1];
+}
+
+const SPELLINGS: Record<ActionName, string> = {
+  SEARCH: 'query',
+  VISIT: 'url',
+  THINK: 'thought',
+  EXIT: 'answer',
+};
+
+/** The argument, under its canonical name or the action's own. Two that differ are refused: which one was meant? */
+function argumentOf(fields: ReadonlyMap<string, Json>, name: ActionName): string | null {
+  const canonical = fields.get('argument') ?? '';
+  const own = fields.get(SPELLINGS[name]);
+  if (isObject(canonical)) return argumentOf(canonical, name);
+  if (typeof canonical !== 'string') return null;
+  if (!isText(canonical)) return isText(own) ? own : null;
+  if (name !== 'THINK' && isText(own) && own.trim() !== canonical.trim()) return null;
+  return canonical;
+}
+
+/** `{"name", "arguments"}` as in OpenAI's tool calls, `input` as in Anthropic's, `parameters` as in Llama's. */
+function toolArgument(call: ReadonlyMap<string, Json>, name: ActionName): string | null {
+  const given = call.get('arguments') ?? call.get('input') ?? call.get('parameters');
+  if (isObject(given)) return argumentOf(given, name);
+  if (typeof given !== 'string') return null;
+  const { value, end } = readJson(given, 0);
+  return isObject(value) && given.slice(end).trim() === '' ? argumentOf(value, name) : null;
+}

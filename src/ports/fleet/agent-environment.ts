@@ -1,0 +1,24 @@
+import { type Environment } from '../../config/settings.js';
+
+/** Keys of other roles: an agent reads untrusted pages and must not hold them. */
+const NOT_FOR_AGENTS = [
+  'SUPABASE_ANON_KEY',
+  'SUPABASE_API_KEY',
+  'SUPABASE_JWT_SECRET',
+  'RABBITMQ_ERLANG_COOKIE',
+];
+
+/**
+ * The environment of an agent on this host: its parent's, without the keys of other roles, with the agent's role, the
+ * same data folder, and a free port on the loopback interface for its health.
+ */
+export function agentEnvironment(parent: Environment, dataDir: string): Environment {
+  const inherited = Object.entries(parent).filter(([name]) => !NOT_FOR_AGENTS.includes(name));
+  return {
+    ...Object.fromEntries(inherited),
+    EUGLENA_ROLE: 'agent',
+    EUGLENA_DATA_DIR: dataDir,
+    HOST: '127.0.0.1',
+    PORT: '0',
+  };
+}

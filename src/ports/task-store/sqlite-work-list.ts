@@ -1,0 +1,70 @@
+import { type EmbeddedDatabase } from '../embedded/embedded-database.js';
+
+interface Row {
+  correlation_id: string;
+  json: string;
+}
+
+/**
+ * Things to be done for a task by whoever finds them, at most one per task: kept in the table `name` until cleared,
+ * oldest first. All times are epoch milliseconds. The methods run inside the caller's transaction.
+ */
+export class SqliteWorkList {
+  constructor(
+    private readonly database: EmbeddedDatabase,
+    private readonly name: 'task_outbox' | 'task_settlements',
+  ) {
+    database.define(`
+      CREATE TABLE IF NOT EXISTS ${name} (
+        id INTEGER PRIMARY KEY,
+        correlation_id TEXT NOT NULL UNIQUE,
+        json TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        held_until INTEGER NOT NULL DEFAULT 0 -- 0: nobody took it yet
+      );
+      CREATE INDEX IF NOT EXISTS ${name}_by_age ON ${name} (created_at);`);
+  }
+
+  /** A newer entry takes the place of an older one, and nobody holds it. */
+  put(correlationId: string, json: string, now: number): void {
+    this.database.run(
+      `INSERT INTO ${this.name} (correlation_id, json, created_at) VALUES (?, ?, ?)
+       ON CONFLICT (correlation_id) DO UPDATE
+         SET json = excluded.json, created_at = excluded.created_at, held_until = 0`,
+      correlationId,
+      json,
+      now,
+    );
+  }
+
+  /** Entries made at `createdBy` or before that nobody holds at `now`; they are held until `heldUntil`. */
+  take(limit: number, createdBy: number, now: number, heldUntil: number): string[] {
+    const rows = this.database.all<Row>(
+      `SELECT correlation_id, json FROM ${this.name}
+       WHERE created_at <= ? AND held_until <= ? ORDER BY created_at, id LIMIT ?`,
+      createdBy,
+      now,
+      limit,
+    );
+    if (rows.length === 0) return [];
+    this.database.run(
+      `UPDATE ${this.name} SET held_until = ? WHERE correlation_id IN (SELECT value FROM json_each(?))`,
+      heldUntil,
+      JSON.stringify(rows.map((row) => row.correlation_id)),
+    );
+    return rows.map((row) => row.json);
+  }
+
+  /** Whether the entry is there and was never taken. */
+  isUntouched(correlationId: string): boolean {
+    const sql = `SELECT 1 AS found FROM ${this.name} WHERE correlation_id = ? AND held_until = 0`;
+    return this.database.get(sql, correlationId) !== undefined;
+  }
+
+  clear(correlationIds: readonly string[]): void {
+    this.database.run(
+      `DELETE FROM ${this.name} WHERE correlation_id IN (SELECT value FROM json_each(?))`,
+      JSON.stringify(correlationIds),
+    );
+  }
+}
