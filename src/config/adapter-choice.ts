@@ -11,7 +11,7 @@ const PORTS_OF_ROLE: Record<Exclude<Role, 'all'>, readonly PortName[]> = {
   gateway: ['task-store', 'work-queue', 'presence', 'identity', 'quota'],
   agent: ['task-store', 'work-queue', 'presence', 'agent-memory', 'language-model', 'web-search'],
   metrics: ['work-queue', 'presence', 'fleet-metrics'],
-  autoscaler: ['fleet-metrics', 'fleet'],
+  autoscaler: ['presence', 'fleet-metrics', 'fleet'],
 };
 
 /** The ports that a role's graph holds. */
@@ -26,7 +26,7 @@ const CHOOSE: Record<PortName, (settings: Settings) => AdapterChoice> = {
   'agent-memory': () => embedded('SQLite full-text search'),
   identity: ({ supabase }) =>
     supabase.jwtSecret === null ? embedded('local signing secret') : distributed('Supabase (HS256 secret)'),
-  quota: () => embedded('SQLite'),
+  quota: ({ gateway }) => embedded(gateway.testMode ? 'none (GATEWAY_TEST_MODE)' : 'SQLite'),
   'language-model': ({ model }) =>
     model.apiUrl === null && model.apiKey === null
       ? embedded('extractive (offline, no model)')

@@ -4,6 +4,7 @@ import {
   encodeEnvelope,
   ENVELOPE_MAX_BYTES,
   ENVELOPE_VERSION,
+  isTaskId,
   MANDATE_MAX_CHARS,
   readEnvelope,
   type TaskEnvelope,
@@ -150,5 +151,13 @@ describe('a message that is no envelope', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('an id', () => {
+  it('is made of 1 to 128 letters, digits and a few signs', () => {
+    fc.assert(fc.property(anyId, (id) => isTaskId(id)));
+    const wrong = ['', '-a', '.', 'a b', 'a/b', 'a\n', 'ä', 'a'.repeat(129)];
+    expect(wrong.filter((id) => isTaskId(id))).toEqual([]);
   });
 });

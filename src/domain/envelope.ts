@@ -20,6 +20,11 @@ export const TICKS_MAX = 200;
 const DEFAULT_TICKS = 50;
 const ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 
+/** Whether a task can have this id: 1 to 128 letters, digits, ".", "_", ":" or "-", the first a letter or digit. */
+export function isTaskId(value: string): boolean {
+  return ID.test(value);
+}
+
 export type EnvelopeReading =
   | { readonly kind: 'envelope'; readonly envelope: TaskEnvelope }
   | { readonly kind: 'newer'; readonly version: number }
@@ -59,7 +64,7 @@ function readFields(json: Record<string, unknown>): EnvelopeReading {
     correlation_id: correlationId,
     version = ENVELOPE_VERSION,
   } = json;
-  if (typeof correlationId !== 'string' || !ID.test(correlationId)) {
+  if (typeof correlationId !== 'string' || !isTaskId(correlationId)) {
     return malformed('correlation_id must be 1 to 128 letters, digits, ".", "_", ":" or "-"');
   }
   if (typeof version !== 'number' || !Number.isSafeInteger(version) || version < 1) {

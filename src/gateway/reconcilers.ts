@@ -2,7 +2,7 @@ import { type Clock } from '../domain/clock.js';
 import { encodeEnvelope } from '../domain/envelope.js';
 import { isTerminal } from '../domain/lifecycle.js';
 import { type Quota } from '../ports/quota/quota.port.js';
-import { type TaskStore } from '../ports/task-store/task-store.port.js';
+import { type EntryVersion, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { type WorkQueue } from '../ports/work-queue/work-queue.port.js';
 
 /**
@@ -33,10 +33,11 @@ export class OutboxReconciler implements Reconciler {
 
   async tick(): Promise<number> {
     return drain(async () => {
-      const envelopes = await this.store.takeOutbox({ limit: BATCH, olderThanMs: 5_000, holdMs: HOLD_MS });
-      const sent = envelopes.map((envelope) => this.queue.publish(encodeEnvelope(envelope)));
-      await clearDone(sent, envelopes, (ids) => this.store.clearOutbox(ids));
-      return envelopes.length;
+      const items = await this.store.takeOutbox({ limit: BATCH, olderThanMs: 5_000, holdMs: HOLD_MS });
+      const sent = items.map(({ envelope }) => this.queue.publish(encodeEnvelope(envelope)));
+      const entries = items.map(({ seq, envelope }) => ({ correlationId: envelope.correlationId, seq }));
+      await clearDone(sent, entries, (done) => this.store.clearOutbox(done));
+      return items.length;
     });
   }
 }
@@ -53,12 +54,13 @@ export class SettlementReconciler implements Reconciler {
 
   async tick(): Promise<number> {
     return drain(async () => {
-      const settlements = await this.store.takeSettlements({ limit: BATCH, holdMs: HOLD_MS });
-      const told = settlements.map(({ correlationId, usedTicks }) =>
-        this.quota.settle(correlationId, usedTicks),
+      const items = await this.store.takeSettlements({ limit: BATCH, holdMs: HOLD_MS });
+      const told = items.map(({ settlement }) =>
+        this.quota.settle(settlement.correlationId, settlement.usedTicks),
       );
-      await clearDone(told, settlements, (ids) => this.store.clearSettlements(ids));
-      return settlements.length;
+      const entries = items.map(({ seq, settlement }) => ({ correlationId: settlement.correlationId, seq }));
+      await clearDone(told, entries, (done) => this.store.clearSettlements(done));
+      return items.length;
     });
   }
 }
@@ -118,12 +120,12 @@ async function drain(batch: () => Promise<number>): Promise<number> {
 /** Clears the entries whose step worked; rejects with the reason of the first that did not. */
 async function clearDone(
   steps: readonly Promise<void>[],
-  entries: readonly { readonly correlationId: string }[],
-  clear: (correlationIds: readonly string[]) => Promise<void>,
+  entries: readonly EntryVersion[],
+  clear: (done: readonly EntryVersion[]) => Promise<void>,
 ): Promise<void> {
   const outcomes = await Promise.allSettled(steps);
   const done = entries.filter((_, index) => outcomes[index]?.status === 'fulfilled');
-  if (done.length > 0) await clear(done.map(({ correlationId }) => correlationId));
+  if (done.length > 0) await clear(done);
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
 }

@@ -111,7 +111,7 @@ describe('a submission', () => {
     const faults = { queue: { publish: down }, store: { withdraw: down } };
     const task = await service(faults).submit(request);
     expect(await traces()).toEqual({ tasks: 1, ready: 0, used: 50 });
-    expect((await outbox()).map(({ correlationId }) => correlationId)).toEqual([task.correlationId]);
+    expect((await outbox()).map(({ envelope }) => envelope.correlationId)).toEqual([task.correlationId]);
   });
 
   it('is accepted when it cannot be queued but another gateway took it out of the outbox', async () => {
@@ -162,6 +162,30 @@ describe('a submission with a key', () => {
       });
     }
     expect(await traces()).toEqual(before);
+  });
+
+  it('is refused when the key has ticks reserved for another budget, which stay reserved', async () => {
+    const gone = { commit: down, find: () => Promise.resolve(null), withdraw: down };
+    const quota = { settle: down };
+    await expect(service({ store: gone, quota }).submit(keyed)).rejects.toMatchObject({
+      code: 'engine_unavailable',
+    });
+    expect(await traces()).toEqual({ tasks: 0, ready: 0, used: 50 });
+    await expect(service().submit({ ...keyed, maxTicks: 200 })).rejects.toMatchObject({
+      code: 'idempotency_mismatch',
+    });
+    expect(await traces()).toEqual({ tasks: 0, ready: 0, used: 50 });
+    await expect(service().submit(keyed)).resolves.toMatchObject({ maxTicks: 50 });
+    expect(await traces()).toEqual({ tasks: 1, ready: 1, used: 50 });
+  });
+
+  it('is charged when it is sent again after a try that failed and gave its ticks back', async () => {
+    await expect(service({ store: { commit: down } }).submit(keyed)).rejects.toMatchObject({
+      code: 'engine_unavailable',
+    });
+    expect(await traces()).toEqual(NOTHING);
+    await service().submit(keyed);
+    expect(await traces()).toEqual({ tasks: 1, ready: 1, used: 50 });
   });
 
   it("does not collide with another user's key", async () => {

@@ -7,7 +7,7 @@ import { EuglenaError } from '../domain/errors.js';
 import { submission } from '../domain/task-change.js';
 import { type TaskRecord } from '../domain/task.js';
 import { QUOTA, type Quota } from '../ports/quota/quota.port.js';
-import { TASK_STORE, type TaskStore } from '../ports/task-store/task-store.port.js';
+import { type EntryVersion, TASK_STORE, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { WORK_QUEUE, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
 import { QuotaExceeded } from './quota-usage.js';
 
@@ -29,7 +29,7 @@ export interface SubmissionRequest {
 export class SubmissionService implements BeforeApplicationShutdown {
   private readonly logger = new Logger('Submission');
   /** Published tasks whose outbox entries are still to be cleared. */
-  private readonly published: string[] = [];
+  private readonly published: EntryVersion[] = [];
   private clearing: Promise<void> | undefined;
 
   constructor(
@@ -52,7 +52,7 @@ export class SubmissionService implements BeforeApplicationShutdown {
     }
     await this.reserve(request, correlationId);
     const { record, outbox } = await this.commit(request, correlationId, keyed);
-    if (outbox !== undefined) await this.publish(outbox, keyed);
+    if (outbox !== undefined) await this.publish(outbox, record.head.seq, keyed);
     return record;
   }
 
@@ -65,6 +65,8 @@ export class SubmissionService implements BeforeApplicationShutdown {
     if (reservation.kind === 'exceeded') {
       throw new QuotaExceeded(reservation.usage, maxTicks, this.clock.now());
     }
+    // Another request with this key came first. The reservation is that one's, and stays.
+    if (reservation.ticks !== maxTicks) throw mismatch();
   }
 
   /** Writes the record and its outbox entry. Without an outbox entry in the answer, somebody else wrote them first. */
@@ -93,7 +95,7 @@ export class SubmissionService implements BeforeApplicationShutdown {
    * A task that cannot be queued now is withdrawn, unless it must stay: another process may already publish it, and a task
    * with a key may already have been answered to a second request. Then the outbox gets it to the queue.
    */
-  private async publish(envelope: TaskEnvelope, keyed: boolean): Promise<void> {
+  private async publish(envelope: TaskEnvelope, seq: number, keyed: boolean): Promise<void> {
     const { correlationId } = envelope;
     try {
       await this.queue.publish(encodeEnvelope(envelope));
@@ -103,7 +105,7 @@ export class SubmissionService implements BeforeApplicationShutdown {
       await this.giveBack(correlationId);
       throw new EuglenaError('engine_unavailable', 'The work queue does not answer.', { cause: error });
     }
-    this.published.push(correlationId);
+    this.published.push({ correlationId, seq });
     this.clearing ??= this.clear();
   }
 
@@ -145,10 +147,7 @@ export class SubmissionService implements BeforeApplicationShutdown {
       submitted?.data.mandate === request.mandate &&
       submitted.data.max_ticks === request.maxTicks;
     if (same) return record;
-    throw new EuglenaError(
-      'idempotency_mismatch',
-      'This Idempotency-Key was used for another mandate or budget. Use a new key.',
-    );
+    throw mismatch();
   }
 
   /** Clears outbox entries in batches, one batch at a time. An entry that stays is published again: harmless. */
@@ -171,6 +170,13 @@ function keyedId(owner: string, key: string | undefined): string {
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
   bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+function mismatch(): EuglenaError {
+  return new EuglenaError(
+    'idempotency_mismatch',
+    'This Idempotency-Key was used for another mandate or budget. Use a new key.',
+  );
 }
 
 function messageOf(error: unknown): string {

@@ -1,14 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK } from '../config/settings.module.js';
 import { type Clock } from '../domain/clock.js';
+import { isTaskId } from '../domain/envelope.js';
 import { EuglenaError } from '../domain/errors.js';
 import { isTerminal } from '../domain/lifecycle.js';
 import { cancellation } from '../domain/task-change.js';
 import { storedStatuses, type TaskRecord, type VisibleStatus } from '../domain/task.js';
 import { TASK_STORE, type TaskPage, type TaskStore } from '../ports/task-store/task-store.port.js';
 
-/** What a task's id can look like, see `TaskEnvelope`. Anything else is not asked for. */
-const ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 /** A worker writes a few times a second at most, so a cancellation gets its turn long before this. */
 const CANCEL_TRIES = 20;
 
@@ -22,7 +21,7 @@ export class TasksService {
 
   /** @throws EuglenaError `not_found`. */
   async find(owner: string, correlationId: string): Promise<TaskRecord> {
-    const record = ID.test(correlationId) ? await this.store.find(correlationId) : null;
+    const record = isTaskId(correlationId) ? await this.store.find(correlationId) : null;
     if (record?.owner !== owner) throw new EuglenaError('not_found', 'You have no task with this id.');
     return record;
   }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type QuotaUsage } from '../../src/domain/quota.js';
-import { type Quota } from '../../src/ports/quota/quota.port.js';
+import { type Quota, type Reservation } from '../../src/ports/quota/quota.port.js';
 
 /** The daily limit of every quota that a harness opens, in ticks. */
 export const DAILY_LIMIT = 256;
@@ -44,11 +44,17 @@ export function quotaContract(name: string, open: () => Promise<QuotaHarness>): 
       resetsAt: (Math.floor(harness.now() / DAY_MS) + 1) * DAY_MS,
     });
 
+    const reserved = (ticks: number, used: number): Reservation => ({
+      kind: 'reserved',
+      ticks,
+      usage: usageOf(used),
+    });
+
     describe('reserve', () => {
       it('counts for its owner and for nobody else', async () => {
         expect(await quota.usage(ALICE)).toEqual(usageOf(0));
-        expect(await quota.reserve(ALICE, 'task-1', 50)).toEqual({ kind: 'reserved', usage: usageOf(50) });
-        expect(await quota.reserve(ALICE, 'task-2', 6)).toEqual({ kind: 'reserved', usage: usageOf(56) });
+        expect(await quota.reserve(ALICE, 'task-1', 50)).toEqual(reserved(50, 50));
+        expect(await quota.reserve(ALICE, 'task-2', 6)).toEqual(reserved(6, 56));
         expect(await quota.usage(ALICE)).toEqual(usageOf(56));
         expect(await quota.usage(BOB)).toEqual(usageOf(0));
       });
@@ -67,16 +73,33 @@ export function quotaContract(name: string, open: () => Promise<QuotaHarness>): 
 
       it('charges a task once, however often it is asked', async () => {
         await quota.reserve(ALICE, 'task-1', 50);
-        expect(await quota.reserve(ALICE, 'task-1', 50)).toEqual({ kind: 'reserved', usage: usageOf(50) });
-        expect(await quota.reserve(ALICE, 'task-1', 250)).toEqual({ kind: 'reserved', usage: usageOf(50) });
+        expect(await quota.reserve(ALICE, 'task-1', 50)).toEqual(reserved(50, 50));
+        expect(await quota.reserve(ALICE, 'task-1', 250)).toEqual(reserved(50, 50));
+        expect(await quota.reserve(ALICE, 'task-1', 7)).toEqual(reserved(50, 50));
         expect(await (await harness.again()).usage(ALICE)).toEqual(usageOf(50));
       });
 
       it('says reserved for a task that has its reservation, although nothing is left', async () => {
         await quota.reserve(ALICE, 'task-1', DAILY_LIMIT);
         expect((await quota.reserve(ALICE, 'task-1', DAILY_LIMIT)).kind).toBe('reserved');
+      });
+
+      it('reserves anew for a task that is settled', async () => {
+        await quota.reserve(ALICE, 'task-1', 10);
+        await quota.settle('task-1', 0);
+        expect(await quota.reserve(ALICE, 'task-1', 10)).toEqual(reserved(10, 10));
+        expect(await quota.unsettled(0, 10)).toEqual([{ correlationId: 'task-1', owner: ALICE, ticks: 10 }]);
+        await quota.settle('task-1', 4);
+        expect(await quota.usage(ALICE)).toEqual(usageOf(4));
+      });
+
+      it('puts the new reservation of a settled task in place of its charge, if the limit covers it', async () => {
+        await quota.reserve(ALICE, 'task-1', 200);
         await quota.settle('task-1', 100);
-        expect(await quota.reserve(ALICE, 'task-1', 7)).toEqual({ kind: 'reserved', usage: usageOf(100) });
+        await quota.reserve(ALICE, 'task-2', 56);
+        expect(await quota.reserve(ALICE, 'task-1', 201)).toEqual({ kind: 'exceeded', usage: usageOf(156) });
+        expect(await quota.usage(ALICE)).toEqual(usageOf(156));
+        expect(await quota.reserve(ALICE, 'task-1', 200)).toEqual(reserved(200, DAILY_LIMIT));
       });
 
       it('grants five of 200 concurrent wishes of 50 ticks, over two instances', async () => {
@@ -159,7 +182,7 @@ export function quotaContract(name: string, open: () => Promise<QuotaHarness>): 
         await quota.reserve(ALICE, 'task-2', 100);
         await quota.settle('task-1', 150);
         expect(await quota.usage(ALICE)).toEqual(usageOf(100));
-        expect((await quota.reserve(ALICE, 'task-1', 200)).usage).toEqual(usageOf(100));
+        expect(await quota.reserve(ALICE, 'task-1', 20)).toEqual(reserved(20, 120));
       });
     });
 

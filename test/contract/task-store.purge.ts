@@ -26,9 +26,9 @@ export function taskStorePurge(open: () => Promise<TaskStoreHarness>): void {
     expect(await store.purge(limit, 10)).toEqual([]);
     expect(await store.find('old')).toBeNull();
     expect(await store.journal('old', 0, 10)).toEqual([]);
-    expect((await store.takeSettlements({ limit: 9, holdMs: 50 })).map((it) => it.correlationId)).toEqual([
-      'new',
-    ]);
+    expect(
+      (await store.takeSettlements({ limit: 9, holdMs: 50 })).map((it) => it.settlement.correlationId),
+    ).toEqual(['new']);
     const { tasks: left } = await store.list('alice', { limit: 9 });
     expect(left.map(({ correlationId }) => correlationId).sort()).toEqual(['new', 'waiting', 'working']);
   });

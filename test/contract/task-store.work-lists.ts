@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { type TaskRecord } from '../../src/domain/task.js';
 import { envelopeOf, type TaskChange } from '../../src/domain/task-change.js';
 import { type TaskStore } from '../../src/ports/task-store/task-store.port.js';
 import { Tasks, type TaskStoreHarness } from './task-store.harness.js';
@@ -20,9 +21,13 @@ export function taskStoreWorkLists(open: () => Promise<TaskStoreHarness>): void 
   const take = (limit = 10, olderThanMs = 0, from = store) =>
     from.takeOutbox({ limit, olderThanMs, holdMs: HOLD_MS });
   const taken = async (...of: Parameters<typeof take>) =>
-    (await take(...of)).map(({ correlationId }) => correlationId);
+    (await take(...of)).map(({ envelope }) => envelope.correlationId);
   const settle = async (limit = 10, from = store) =>
-    (await from.takeSettlements({ limit, holdMs: HOLD_MS })).map(({ correlationId }) => correlationId);
+    (await from.takeSettlements({ limit, holdMs: HOLD_MS })).map(
+      ({ settlement }) => settlement.correlationId,
+    );
+  /** The entries that a task's first change made. */
+  const first = (...ids: string[]) => ids.map((correlationId) => ({ correlationId, seq: 1 }));
   const submitQueued = async (...ids: string[]) => {
     for (const id of ids) {
       await tasks.submit(id, 'alice', true);
@@ -30,17 +35,24 @@ export function taskStoreWorkLists(open: () => Promise<TaskStoreHarness>): void 
     }
   };
 
+  /** Extends an ended task and works on it to its next end. */
+  const endAgain = async (ended: TaskRecord) => {
+    await tasks.committed(tasks.extension(ended));
+    const work = await tasks.step(await tasks.claim(ended.correlationId), tasks.accepted(), tasks.tick());
+    return tasks.committed(tasks.end(work));
+  };
+
   it('hands out the envelope that was submitted', async () => {
     const record = await tasks.submit('t-1', 'alice', true);
     await tasks.submit('t-2', 'alice', false);
-    expect(await take()).toEqual([envelopeOf(record)]);
+    expect(await take()).toEqual([{ seq: 1, envelope: envelopeOf(record) }]);
   });
 
   it('keeps the trace context of an envelope, and one without an owner', async () => {
     const creation = tasks.creation('t-1', null, true);
     const envelope = envelopeOf(creation.record, '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01');
     await tasks.committed({ ...creation, outbox: envelope });
-    expect(await take()).toEqual([envelope]);
+    expect(await take()).toEqual([{ seq: 1, envelope }]);
   });
 
   it('hands out the oldest first, at most so many, once they are old enough', async () => {
@@ -62,7 +74,7 @@ export function taskStoreWorkLists(open: () => Promise<TaskStoreHarness>): void 
     await harness.elapse(HOLD_MS + 20);
     expect(await taken(10, 0, other)).toEqual(['t-1']);
     expect(await taken()).toEqual([]);
-    await store.clearOutbox(['t-1', 'nobody']);
+    await store.clearOutbox(first('t-1', 'nobody'));
     await harness.elapse(HOLD_MS + 20);
     expect(await taken()).toEqual([]);
     await store.clearOutbox([]);
@@ -79,42 +91,67 @@ export function taskStoreWorkLists(open: () => Promise<TaskStoreHarness>): void 
   it('puts an extended task into the outbox anew', async () => {
     const finished = await tasks.finish('t-1');
     const extended = await tasks.committed(tasks.extension(finished));
-    expect(await take()).toEqual([envelopeOf(extended)]);
+    expect(await take()).toEqual([{ seq: extended.head.seq, envelope: envelopeOf(extended) }]);
   });
 
   it('asks for a settlement when a task ends, for its ticks', async () => {
-    await tasks.finish('t-1', 'alice');
+    const { head } = await tasks.finish('t-1', 'alice');
     expect(await store.takeSettlements({ limit: 10, holdMs: HOLD_MS })).toEqual([
-      { correlationId: 't-1', owner: 'alice', usedTicks: 1 },
+      { seq: head.seq, settlement: { correlationId: 't-1', owner: 'alice', usedTicks: 1 } },
     ]);
   });
 
   it('holds and clears settlements like outbox entries', async () => {
     const other = await harness.again();
+    let seq = 0;
     for (const id of ['t-2', 't-1', 't-3']) {
-      await tasks.finish(id);
+      seq = (await tasks.finish(id)).head.seq;
       await harness.elapse(5);
     }
+    const ended = (...ids: string[]) => ids.map((correlationId) => ({ correlationId, seq }));
     const both = await Promise.all([settle(2), settle(2, other)]);
     expect(both.flat().sort()).toEqual(['t-1', 't-2', 't-3']);
-    await store.clearSettlements(['t-1']);
+    await store.clearSettlements(ended('t-1'));
     await harness.elapse(HOLD_MS + 20);
     expect(await settle(10, other)).toEqual(['t-2', 't-3']);
     expect(await settle()).toEqual([]);
-    await store.clearSettlements(['t-2', 't-3', 'nobody']);
+    await store.clearSettlements(ended('t-2', 't-3', 'nobody'));
     await harness.elapse(HOLD_MS + 20);
     expect(await settle()).toEqual([]);
   });
 
   it('settles an extended task again at its next end', async () => {
-    const finished = await tasks.finish('t-1');
+    const ended = await tasks.finish('t-1');
     await settle();
-    await tasks.committed(tasks.extension(finished));
-    const work = await tasks.step(await tasks.claim('t-1'), tasks.accepted(), tasks.tick());
-    await tasks.committed(tasks.end(work));
+    const { head } = await endAgain(ended);
     expect(await store.takeSettlements({ limit: 10, holdMs: HOLD_MS })).toEqual([
-      { correlationId: 't-1', owner: 'alice', usedTicks: 2 },
+      { seq: head.seq, settlement: { correlationId: 't-1', owner: 'alice', usedTicks: 2 } },
     ]);
+  });
+
+  it('keeps the newer entry of a task that was extended while its older one was published', async () => {
+    await submitQueued('t-1');
+    expect(await taken()).toEqual(['t-1']);
+    const work = await tasks.step(await tasks.claim('t-1'), tasks.accepted(), tasks.tick());
+    const extended = await tasks.committed(tasks.extension(await tasks.committed(tasks.end(work))));
+    await store.clearOutbox(first('t-1'));
+    expect(await take()).toEqual([{ seq: extended.head.seq, envelope: envelopeOf(extended) }]);
+    await store.clearOutbox([{ correlationId: 't-1', seq: extended.head.seq }]);
+    await harness.elapse(HOLD_MS + 20);
+    expect(await take()).toEqual([]);
+  });
+
+  it('keeps the newer settlement of a task that ended again while its older one was told', async () => {
+    const ended = await tasks.finish('t-1');
+    expect(await settle()).toEqual(['t-1']);
+    const { head } = await endAgain(ended);
+    await store.clearSettlements([{ correlationId: 't-1', seq: ended.head.seq }]);
+    expect(await store.takeSettlements({ limit: 10, holdMs: HOLD_MS })).toEqual([
+      { seq: head.seq, settlement: { correlationId: 't-1', owner: 'alice', usedTicks: 2 } },
+    ]);
+    await store.clearSettlements([{ correlationId: 't-1', seq: head.seq }]);
+    await harness.elapse(HOLD_MS + 20);
+    expect(await settle()).toEqual([]);
   });
 
   it('withdraws a task that nobody saw, without a trace', async () => {
@@ -132,7 +169,7 @@ export function taskStoreWorkLists(open: () => Promise<TaskStoreHarness>): void 
   it('withdraws no task whose message may be out', async () => {
     await submitQueued('taken', 'cleared', 'claimed', 'surrendered', 'accepted');
     expect(await taken(1)).toEqual(['taken']);
-    await store.clearOutbox(['cleared']);
+    await store.clearOutbox(first('cleared'));
     await tasks.claim('claimed');
     await store.surrender((await tasks.claim('surrendered')).lease);
     await tasks.step(await tasks.claim('accepted'), tasks.accepted());
@@ -152,7 +189,7 @@ export function taskStoreWorkLists(open: () => Promise<TaskStoreHarness>): void 
       await submitQueued(id);
       const [withdrawn, got] = await Promise.all([store.withdraw(id), taken(1, 0, other)]);
       expect(withdrawn).toBe(!got.includes(id));
-      await store.clearOutbox(got);
+      await store.clearOutbox(first(...got));
     }
   });
 }

@@ -8,7 +8,8 @@ import { type Delivery, type WorkQueue } from '../../src/ports/work-queue/work-q
 import { temporaryDataDir } from '../support/data-dir.js';
 import { eventually } from '../support/eventually.js';
 import { ManualClock } from '../support/manual-clock.js';
-import { workQueueContract, type WorkQueueHarness } from './work-queue.contract.js';
+import { workQueueContract } from './work-queue.contract.js';
+import { type WorkQueueHarness } from './work-queue.harness.js';
 
 const VISIBILITY_MS = 150;
 const DELIVERY_LIMIT = 3;

@@ -139,6 +139,17 @@ describe('EmbeddedDatabase', () => {
     ]);
   });
 
+  it.each([
+    ['a buffer', Buffer.from([0, 255, 7])],
+    ['an empty buffer', Buffer.alloc(0)],
+    ['null', null],
+  ])('takes %s as the only value', (_, value) => {
+    database.define('CREATE TABLE lone (bytes BLOB)');
+    expect(database.run('INSERT INTO lone VALUES (?)', value)).toBe(1);
+    expect(database.get('SELECT bytes FROM lone WHERE bytes IS ?', value)).toEqual({ bytes: value });
+    expect(database.all('SELECT bytes FROM lone WHERE bytes IS ?', value)).toEqual([{ bytes: value }]);
+  });
+
   it('tells of its own commits at once and of foreign ones soon, until told to stop', async () => {
     const other = open();
     const told: string[] = [];

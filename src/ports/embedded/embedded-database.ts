@@ -6,10 +6,10 @@ import { EuglenaError } from '../../domain/errors.js';
 
 type Value = string | number | bigint | Buffer | null;
 type Row = Record<string, unknown>;
+/** Takes the values as one array: libsql reads a lone object as named values, and so a lone Buffer too. */
 interface RawStatement {
-  run(...values: Value[]): { changes: number };
-  get(...values: Value[]): Row | undefined;
-  all(...values: Value[]): Row[];
+  run(values: readonly Value[]): { changes: number };
+  all(values: readonly Value[]): Row[];
 }
 interface RawDatabase {
   exec(sql: string): void;
@@ -59,18 +59,18 @@ export class EmbeddedDatabase {
   }
 
   run(sql: string, ...values: Value[]): number {
-    const { changes } = this.guard(() => this.statement(sql).run(...values));
+    const { changes } = this.guard(() => this.statement(sql).run(values));
     if (this.depth === 0) this.changes.emit('change', 'own');
     return changes;
   }
 
   get<T extends object>(sql: string, ...values: Value[]): T | undefined {
-    const row = this.guard(() => this.statement(sql).all(...values))[0];
+    const row = this.guard(() => this.statement(sql).all(values))[0];
     return row === undefined ? undefined : (buffers(row) as T);
   }
 
   all<T extends object>(sql: string, ...values: Value[]): T[] {
-    return this.guard(() => this.statement(sql).all(...values)).map((row) => buffers(row) as T);
+    return this.guard(() => this.statement(sql).all(values)).map((row) => buffers(row) as T);
   }
 
   /** Runs `work` as one atomic step that holds the write lock from its start. Must not be nested. */

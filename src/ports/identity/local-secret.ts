@@ -18,6 +18,8 @@ import { AUTHENTICATED, isUserId, LIFETIME_MAX_SECONDS } from './access-token.js
 
 /** `iss` of the tokens that an installation without Supabase signs for itself. */
 export const LOCAL_ISSUER = 'euglena-local';
+/** The user in whose name the command line works when nobody signed in. */
+export const DEVELOPMENT_USER = '00000000-0000-4000-8000-000000000001';
 
 const SECRET_BYTES = 32;
 const SECRET = /^[\w-]{43}$/;
@@ -77,6 +79,8 @@ export interface LocalTokenOptions {
   /** How long the token is good: 1 second to 366 days. */
   readonly ttlSeconds: number;
   readonly clock: Clock;
+  /** The key and `iss` of another issuer whose secret this host holds; without it, this host's own. */
+  readonly issuedBy?: { readonly secret: string; readonly issuer: string };
 }
 
 /**
@@ -88,6 +92,7 @@ export async function issueLocalToken({
   subject,
   ttlSeconds,
   clock,
+  issuedBy,
 }: LocalTokenOptions): Promise<string> {
   if (!isUserId(subject)) throw new EuglenaError('invalid_field', 'The subject of a token must be a uuid.');
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > LIFETIME_MAX_SECONDS) {
@@ -96,10 +101,10 @@ export async function issueLocalToken({
   const now = Math.floor(clock.now() / 1_000);
   return new SignJWT({ role: AUTHENTICATED, session_id: randomUUID() })
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
-    .setIssuer(LOCAL_ISSUER)
+    .setIssuer(issuedBy?.issuer ?? LOCAL_ISSUER)
     .setAudience(AUTHENTICATED)
     .setSubject(subject)
     .setIssuedAt(now)
     .setExpirationTime(now + ttlSeconds)
-    .sign(localSecret(dataDir));
+    .sign(issuedBy ? new TextEncoder().encode(issuedBy.secret) : localSecret(dataDir));
 }

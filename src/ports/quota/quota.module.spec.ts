@@ -51,6 +51,7 @@ describe('QuotaModule', () => {
     const { warnings, opened } = await withQuota({ GATEWAY_TEST_MODE: 'true' }, async (quota) => {
       expect(await quota.reserve('alice', 'task-1', 1_000)).toMatchObject({
         kind: 'reserved',
+        ticks: 1_000,
         usage: { limit: 256, used: 0, remaining: 256 },
       });
       await quota.settle('task-1', 1_000);

@@ -3,7 +3,8 @@ import { type QuotaUsage } from '../../domain/quota.js';
 export const QUOTA = Symbol('Quota');
 
 export type Reservation =
-  | { readonly kind: 'reserved'; readonly usage: QuotaUsage }
+  /** `ticks`: what is reserved for the task; another number than was asked for if it kept an earlier reservation. */
+  | { readonly kind: 'reserved'; readonly ticks: number; readonly usage: QuotaUsage }
   | { readonly kind: 'exceeded'; readonly usage: QuotaUsage };
 
 export interface OpenReservation {
@@ -17,7 +18,10 @@ export interface OpenReservation {
  * several gateways at once charge once. A reservation belongs to the UTC day on which it was made.
  */
 export interface Quota {
-  /** Reserves `ticks` if the day's limit covers them. A task that has a reservation keeps it, whatever `ticks` says. */
+  /**
+   * Reserves `ticks` if the day's limit covers them. A task with an unsettled reservation keeps it, whatever `ticks` says;
+   * a settled one is replaced, charge and day too, as if it had not been.
+   */
   reserve(owner: string, correlationId: string, ticks: number): Promise<Reservation>;
   /** Charges what was used and gives the rest back. The first settlement counts; an unknown task is ignored. */
   settle(correlationId: string, usedTicks: number): Promise<void>;

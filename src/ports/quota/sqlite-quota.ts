@@ -33,9 +33,11 @@ export class SqliteQuota implements Quota {
 
   async reserve(owner: string, correlationId: string, ticks: number): Promise<Reservation> {
     return this.database.transaction(() => {
-      const usage = this.usageNow(owner);
-      if (this.has(correlationId)) return { kind: 'reserved', usage };
-      if (ticks > usage.remaining) return { kind: 'exceeded', usage };
+      const kept = this.ticksKept(correlationId);
+      if (kept !== null) return { kind: 'reserved', ticks: kept, usage: this.usageNow(owner) };
+      if (ticks > this.usageNow(owner, correlationId).remaining) {
+        return { kind: 'exceeded', usage: this.usageNow(owner) };
+      }
       const now = this.clock.now();
       this.database.run(
         'DELETE FROM quota_ledger WHERE owner = ? AND day < ? AND settled IS NOT NULL',
@@ -43,14 +45,14 @@ export class SqliteQuota implements Quota {
         utcDay(now - KEPT_DAYS * DAY_MS),
       );
       this.database.run(
-        'INSERT INTO quota_ledger (correlation_id, owner, day, reserved, at) VALUES (?, ?, ?, ?, ?)',
+        'INSERT OR REPLACE INTO quota_ledger (correlation_id, owner, day, reserved, at) VALUES (?, ?, ?, ?, ?)',
         correlationId,
         owner,
         utcDay(now),
         ticks,
         now,
       );
-      return { kind: 'reserved', usage: this.usageNow(owner) };
+      return { kind: 'reserved', ticks, usage: this.usageNow(owner) };
     });
   }
 
@@ -84,18 +86,21 @@ export class SqliteQuota implements Quota {
     // The database belongs to the boot code.
   }
 
-  private has(correlationId: string): boolean {
-    return (
-      this.database.get('SELECT 1 FROM quota_ledger WHERE correlation_id = ?', correlationId) !== undefined
-    );
+  /** What an unsettled reservation of the task holds; null without one. */
+  private ticksKept(correlationId: string): number | null {
+    const sql = 'SELECT reserved FROM quota_ledger WHERE correlation_id = ? AND settled IS NULL';
+    return this.database.get<{ reserved: number }>(sql, correlationId)?.reserved ?? null;
   }
 
-  private usageNow(owner: string): QuotaUsage {
+  /** `without`: a task that is left out of the sum. */
+  private usageNow(owner: string, without = ''): QuotaUsage {
     const now = this.clock.now();
     const row = this.database.get<{ used: number }>(
-      'SELECT coalesce(sum(coalesce(settled, reserved)), 0) AS used FROM quota_ledger WHERE owner = ? AND day = ?',
+      `SELECT coalesce(sum(coalesce(settled, reserved)), 0) AS used FROM quota_ledger
+       WHERE owner = ? AND day = ? AND correlation_id <> ?`,
       owner,
       utcDay(now),
+      without,
     );
     return quotaUsage(this.dailyLimit, row?.used ?? 0, now);
   }

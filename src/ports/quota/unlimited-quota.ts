@@ -14,8 +14,8 @@ export class UnlimitedQuota implements Quota {
     );
   }
 
-  async reserve(owner: string): Promise<Reservation> {
-    return { kind: 'reserved', usage: await this.usage(owner) };
+  async reserve(owner: string, _correlationId: string, ticks: number): Promise<Reservation> {
+    return { kind: 'reserved', ticks, usage: await this.usage(owner) };
   }
 
   async settle(): Promise<void> {

@@ -1,5 +1,5 @@
 import { type Clock } from '../../domain/clock.js';
-import { encodeEnvelope, readEnvelope, type TaskEnvelope } from '../../domain/envelope.js';
+import { encodeEnvelope, readEnvelope } from '../../domain/envelope.js';
 import { type JournalEntry } from '../../domain/journal.js';
 import { isTerminal } from '../../domain/lifecycle.js';
 import { TASK_STATUSES, type TaskRecord, type TaskStatus } from '../../domain/task.js';
@@ -8,7 +8,15 @@ import { type EmbeddedDatabase } from '../embedded/embedded-database.js';
 import { type HeldRow, readRecord, SqliteTaskRows } from './sqlite-task-rows.js';
 import { SqliteTaskWatch } from './sqlite-task-watch.js';
 import { SqliteWorkList } from './sqlite-work-list.js';
-import { type ClaimOutcome, type CommitOutcome, type TaskPage, type TaskStore } from './task-store.port.js';
+import {
+  type ClaimOutcome,
+  type CommitOutcome,
+  type EntryVersion,
+  type OutboxItem,
+  type SettlementItem,
+  type TaskPage,
+  type TaskStore,
+} from './task-store.port.js';
 
 /** Tasks in the data folder. Each method is one transaction; a lease that ran out is lost, even if nobody took it. */
 export class SqliteTaskStore implements TaskStore {
@@ -112,32 +120,34 @@ export class SqliteTaskStore implements TaskStore {
     limit: number;
     olderThanMs: number;
     holdMs: number;
-  }): Promise<readonly TaskEnvelope[]> {
+  }): Promise<readonly OutboxItem[]> {
     const { limit, olderThanMs, holdMs } = options;
     const taken = this.database.transaction(() => {
       const now = this.clock.now();
       return this.outbox.take(limit, now - olderThanMs, now, now + holdMs);
     });
-    const readings = taken.map((json) => readEnvelope(Buffer.from(json)));
-    // What a newer version wrote is left to that version.
-    return readings.flatMap((reading) => (reading.kind === 'envelope' ? [reading.envelope] : []));
+    return taken.flatMap(({ seq, json }) => {
+      const reading = readEnvelope(Buffer.from(json));
+      // What a newer version wrote is left to that version.
+      return reading.kind === 'envelope' ? [{ seq, envelope: reading.envelope }] : [];
+    });
   }
 
-  async clearOutbox(correlationIds: readonly string[]): Promise<void> {
-    this.outbox.clear(correlationIds);
+  async clearOutbox(entries: readonly EntryVersion[]): Promise<void> {
+    this.outbox.clear(entries);
   }
 
-  async takeSettlements(options: { limit: number; holdMs: number }): Promise<readonly Settlement[]> {
+  async takeSettlements(options: { limit: number; holdMs: number }): Promise<readonly SettlementItem[]> {
     const { limit, holdMs } = options;
     const taken = this.database.transaction(() => {
       const now = this.clock.now();
       return this.settlements.take(limit, now, now, now + holdMs);
     });
-    return taken.map((json) => JSON.parse(json) as Settlement);
+    return taken.map(({ seq, json }) => ({ seq, settlement: JSON.parse(json) as Settlement }));
   }
 
-  async clearSettlements(correlationIds: readonly string[]): Promise<void> {
-    this.settlements.clear(correlationIds);
+  async clearSettlements(entries: readonly EntryVersion[]): Promise<void> {
+    this.settlements.clear(entries);
   }
 
   watch(correlationId: string, listener: () => void): () => void {
@@ -171,16 +181,17 @@ export class SqliteTaskStore implements TaskStore {
   }
 
   private write(change: TaskChange, held: HeldRow | undefined, now: number): void {
-    const { outbox, settlement } = change;
+    const { outbox, settlement, record } = change;
+    const entry = { correlationId: record.correlationId, seq: record.head.seq };
     this.rows.write(change, held, now + this.leaseMs);
-    if (outbox) this.outbox.put(outbox.correlationId, encodeEnvelope(outbox).toString(), now);
-    if (settlement) this.settlements.put(settlement.correlationId, JSON.stringify(settlement), now);
+    if (outbox) this.outbox.put(entry, encodeEnvelope(outbox).toString(), now);
+    if (settlement) this.settlements.put(entry, JSON.stringify(settlement), now);
   }
 
   private remove(correlationIds: readonly string[]): void {
     this.rows.remove(correlationIds);
-    this.outbox.clear(correlationIds);
-    this.settlements.clear(correlationIds);
+    this.outbox.remove(correlationIds);
+    this.settlements.remove(correlationIds);
   }
 }
 

@@ -1,8 +1,10 @@
 import { type EmbeddedDatabase } from '../embedded/embedded-database.js';
+import { type EntryVersion } from './task-store.port.js';
 
 interface Row {
-  correlation_id: string;
-  json: string;
+  readonly correlation_id: string;
+  readonly seq: number;
+  readonly json: string;
 }
 
 /**
@@ -18,6 +20,7 @@ export class SqliteWorkList {
       CREATE TABLE IF NOT EXISTS ${name} (
         id INTEGER PRIMARY KEY,
         correlation_id TEXT NOT NULL UNIQUE,
+        seq INTEGER NOT NULL,
         json TEXT NOT NULL,
         created_at INTEGER NOT NULL,
         held_until INTEGER NOT NULL DEFAULT 0 -- 0: nobody took it yet
@@ -26,21 +29,22 @@ export class SqliteWorkList {
   }
 
   /** A newer entry takes the place of an older one, and nobody holds it. */
-  put(correlationId: string, json: string, now: number): void {
+  put({ correlationId, seq }: EntryVersion, json: string, now: number): void {
     this.database.run(
-      `INSERT INTO ${this.name} (correlation_id, json, created_at) VALUES (?, ?, ?)
+      `INSERT INTO ${this.name} (correlation_id, seq, json, created_at) VALUES (?, ?, ?, ?)
        ON CONFLICT (correlation_id) DO UPDATE
-         SET json = excluded.json, created_at = excluded.created_at, held_until = 0`,
+         SET seq = excluded.seq, json = excluded.json, created_at = excluded.created_at, held_until = 0`,
       correlationId,
+      seq,
       json,
       now,
     );
   }
 
   /** Entries made at `createdBy` or before that nobody holds at `now`; they are held until `heldUntil`. */
-  take(limit: number, createdBy: number, now: number, heldUntil: number): string[] {
+  take(limit: number, createdBy: number, now: number, heldUntil: number): Row[] {
     const rows = this.database.all<Row>(
-      `SELECT correlation_id, json FROM ${this.name}
+      `SELECT correlation_id, seq, json FROM ${this.name}
        WHERE created_at <= ? AND held_until <= ? ORDER BY created_at, id LIMIT ?`,
       createdBy,
       now,
@@ -52,7 +56,7 @@ export class SqliteWorkList {
       heldUntil,
       JSON.stringify(rows.map((row) => row.correlation_id)),
     );
-    return rows.map((row) => row.json);
+    return rows;
   }
 
   /** Whether the entry is there and was never taken. */
@@ -61,7 +65,17 @@ export class SqliteWorkList {
     return this.database.get(sql, correlationId) !== undefined;
   }
 
-  clear(correlationIds: readonly string[]): void {
+  /** Leaves entries of another version. */
+  clear(entries: readonly EntryVersion[]): void {
+    this.database.run(
+      `DELETE FROM ${this.name} WHERE (correlation_id, seq) IN
+         (SELECT value ->> 'correlationId', value ->> 'seq' FROM json_each(?))`,
+      JSON.stringify(entries),
+    );
+  }
+
+  /** Removes whatever these tasks have. */
+  remove(correlationIds: readonly string[]): void {
     this.database.run(
       `DELETE FROM ${this.name} WHERE correlation_id IN (SELECT value FROM json_each(?))`,
       JSON.stringify(correlationIds),

@@ -33,6 +33,25 @@ export interface TaskPage {
   readonly nextCursor: string | null;
 }
 
+/** One version of a task's entry in the outbox or among the settlements. */
+export interface EntryVersion {
+  readonly correlationId: string;
+  /** Sequence number at which the change that made the entry left the journal: its record's `head.seq`. */
+  readonly seq: number;
+}
+
+export interface OutboxItem {
+  /** See {@link EntryVersion}. */
+  readonly seq: number;
+  readonly envelope: TaskEnvelope;
+}
+
+export interface SettlementItem {
+  /** See {@link EntryVersion}. */
+  readonly seq: number;
+  readonly settlement: Settlement;
+}
+
 /**
  * Tasks, their journals, leases, outbox and settlements. Each method is one atomic step and, in the distributed adapter,
  * one round trip. A change that was answered `committed` survives a crash of every process. Engine failures reject with
@@ -72,16 +91,13 @@ export interface TaskStore {
    * Outbox entries that have waited `olderThanMs` or longer, held for the caller for `holdMs`: nobody else gets them until
    * then. An entry stays until {@link clearOutbox}.
    */
-  takeOutbox(options: {
-    limit: number;
-    olderThanMs: number;
-    holdMs: number;
-  }): Promise<readonly TaskEnvelope[]>;
-  clearOutbox(correlationIds: readonly string[]): Promise<void>;
+  takeOutbox(options: { limit: number; olderThanMs: number; holdMs: number }): Promise<readonly OutboxItem[]>;
+  /** Removes these entries. A task's newer entry stays: it was made after the one that was published. */
+  clearOutbox(entries: readonly EntryVersion[]): Promise<void>;
 
   /** Settlements not yet told to the quota; held and cleared like outbox entries. */
-  takeSettlements(options: { limit: number; holdMs: number }): Promise<readonly Settlement[]>;
-  clearSettlements(correlationIds: readonly string[]): Promise<void>;
+  takeSettlements(options: { limit: number; holdMs: number }): Promise<readonly SettlementItem[]>;
+  clearSettlements(entries: readonly EntryVersion[]): Promise<void>;
 
   /**
    * Calls `listener` soon after a task changed, in whichever process. Only a hint: it may come late, twice or, when the

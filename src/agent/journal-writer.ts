@@ -1,0 +1,141 @@
+import { type Clock } from '../domain/clock.js';
+import { EuglenaError } from '../domain/errors.js';
+import { isTerminal } from '../domain/lifecycle.js';
+import { type TaskFailure, type TaskRecord, type TaskResult } from '../domain/task.js';
+import {
+  completion,
+  failure,
+  type Lease,
+  release,
+  type TaskChange,
+  workerChange,
+  type WorkerStep,
+} from '../domain/task-change.js';
+import { type TaskStore } from '../ports/task-store/task-store.port.js';
+import { RunAborted } from './run-aborted.js';
+
+/** How long a step may wait for the next one, so that both are one write, in ms. */
+const LATER_MS = 50;
+/** How long an unavailable store is asked again before the run is given up, in ms. */
+const PATIENCE_MS = 60_000;
+const FIRST_WAIT_MS = 200;
+const LONGEST_WAIT_MS = 5_000;
+
+type Build = (before: TaskRecord, steps: readonly WorkerStep[]) => TaskChange;
+
+/**
+ * The one writer of a running task. Steps that need not be durable at once wait for the next that must, so that a fast
+ * tick is one write; left alone they are written after 50 ms, so that a slow tick is seen live. Writes are strictly in
+ * order. A write that is fenced off rejects with {@link RunAborted} `lease_lost`.
+ */
+export class JournalWriter {
+  private pending: WorkerStep[] = [];
+  private tail: Promise<unknown> = Promise.resolve();
+  private flushing = false;
+  private broken: unknown;
+
+  constructor(
+    private readonly store: TaskStore,
+    private readonly clock: Clock,
+    private current: TaskRecord,
+    private readonly lease: Lease,
+    /** Ends the waiting of steps when the run ends. */
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /** The record as of the last write. */
+  get record(): TaskRecord {
+    return this.current;
+  }
+
+  /** Writes `step` with the next write, or after 50 ms. */
+  later(step: WorkerStep): void {
+    this.pending.push(step);
+    if (this.flushing) return;
+    this.flushing = true;
+    void this.flushLater();
+  }
+
+  /** Resolves when `step`, and all before it, are durable. */
+  now(step: WorkerStep): Promise<void> {
+    this.pending.push(step);
+    return this.flush();
+  }
+
+  complete(result: Omit<TaskResult, 'receipt'>, step?: WorkerStep): Promise<void> {
+    if (step) this.pending.push(step);
+    return this.write((before, steps) => completion(before, this.lease, steps, result, this.clock.now()));
+  }
+
+  fail(error: TaskFailure): Promise<void> {
+    return this.write((before, steps) =>
+      failure(before, error, this.clock.now(), { lease: this.lease, steps }),
+    );
+  }
+
+  release(reason: string): Promise<void> {
+    return this.write((before, steps) => release(before, this.lease, steps, reason, this.clock.now()));
+  }
+
+  private async flushLater(): Promise<void> {
+    try {
+      await this.clock.sleep(LATER_MS, this.signal);
+      await this.flush();
+    } catch (error) {
+      // The run learns of it with its next write; an ended run has nothing left to learn.
+      if (!this.signal.aborted) this.broken = error;
+    } finally {
+      this.flushing = false;
+    }
+  }
+
+  private flush(): Promise<void> {
+    return this.write((before, steps) => workerChange(before, this.lease, steps), true);
+  }
+
+  private write(build: Build, onlyIfPending = false): Promise<void> {
+    const work = async () => {
+      if (this.broken !== undefined) throw this.broken as Error;
+      if (onlyIfPending && this.pending.length === 0) return;
+      await this.apply(build, this.pending.splice(0));
+    };
+    const written = this.tail.then(work);
+    this.tail = written.catch(() => undefined);
+    return written;
+  }
+
+  private async apply(build: Build, steps: readonly WorkerStep[]): Promise<void> {
+    for (let tries = 0; tries < 3; tries += 1) {
+      const change = build(this.current, steps);
+      const outcome = await this.commit(change);
+      if (outcome.kind === 'committed') {
+        this.current = change.record;
+        return;
+      }
+      // An earlier try may have been applied although its answer was lost.
+      const stored = await this.store.find(this.current.correlationId);
+      if (stored?.head.hash === change.record.head.hash) {
+        this.current = change.record;
+        return;
+      }
+      if (outcome.kind === 'lease_lost' || stored === null || isTerminal(stored.status)) {
+        throw new RunAborted('lease_lost');
+      }
+      this.current = stored;
+    }
+    throw new RunAborted('lease_lost');
+  }
+
+  private async commit(change: TaskChange) {
+    const end = this.clock.now() + PATIENCE_MS;
+    for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
+      try {
+        return await this.store.commit(change);
+      } catch (error) {
+        const unavailable = error instanceof EuglenaError && error.code === 'engine_unavailable';
+        if (!unavailable || this.clock.now() + wait > end) throw error;
+        await this.clock.sleep(wait);
+      }
+    }
+  }
+}

@@ -1,0 +1,252 @@
+import { type Action } from '../domain/action.js';
+import { type Clock } from '../domain/clock.js';
+import { EuglenaError } from '../domain/errors.js';
+import { type JournalEntry } from '../domain/journal.js';
+import { parseAction } from '../domain/parse-action.js';
+import { type Observation, type Situation, type TickRecord } from '../domain/situation.js';
+import { type ExitReason, type Source } from '../domain/task.js';
+import { type TickCost } from '../domain/task-change.js';
+import { type AgentMemory } from '../ports/agent-memory/agent-memory.port.js';
+import { type LanguageModel } from '../ports/language-model/language-model.port.js';
+import { type PageReader } from '../ports/page-reader/page-reader.port.js';
+import { type WebSearch } from '../ports/web-search/web-search.port.js';
+import { search } from './actions/search.js';
+import { visit } from './actions/visit.js';
+import { bestKnown, citedAnswer } from './answer.js';
+import { type JournalWriter } from './journal-writer.js';
+import { renderCorrection, renderPrompt } from './prompt.js';
+import { observationData, replay } from './replay.js';
+import { RunAborted } from './run-aborted.js';
+import { TaskMemory } from './task-memory.js';
+
+/** What a run works with. */
+export interface Engines {
+  readonly model: LanguageModel;
+  readonly webSearch: WebSearch;
+  readonly pageReader: PageReader;
+  readonly memory: AgentMemory;
+  readonly clock: Clock;
+}
+
+/** Unreadable ticks in a row that end a task. */
+const UNREADABLE_MAX = 3;
+/** Equal actions in a row after which EXIT is the only action left. */
+const REPEATS_MAX = 5;
+
+type Decision =
+  | { readonly kind: 'action'; readonly action: Action; readonly cost: TickCost }
+  | { readonly kind: 'unreadable'; readonly reason: string; readonly cost: TickCost };
+
+/**
+ * The tick loop of one claimed task. Each tick: ask the model for one action, write the decision, carry it out, note what
+ * it brought; until EXIT or the budget's end. The last tick ends the task whatever the model says.
+ */
+export class TaskRun {
+  private readonly history: TickRecord[];
+  private readonly sources: Source[];
+  private readonly memory: TaskMemory;
+  private unreadable = 0;
+  private leaving = false;
+
+  constructor(
+    private readonly engines: Engines,
+    private readonly writer: JournalWriter,
+    journal: readonly JournalEntry[],
+    private readonly signal: AbortSignal,
+  ) {
+    const past = replay(journal);
+    this.history = past.history;
+    this.sources = past.sources;
+    const { correlationId } = writer.record;
+    this.memory = new TaskMemory(engines.memory, engines.clock, correlationId, past.sources.length > 0);
+  }
+
+  /** The run ends with {@link RunAborted} `drain` before its next tick. */
+  leaveAfterTick(): void {
+    this.leaving = true;
+  }
+
+  /** Resolves when the task is terminal and stored. Rejects with {@link RunAborted} when it is not for this run to end. */
+  async run(): Promise<void> {
+    await this.finishInterruptedTick();
+    for (;;) {
+      this.signal.throwIfAborted();
+      if (this.leaving) throw new RunAborted('drain');
+      if (await this.tick()) return;
+    }
+  }
+
+  /** A crash between decision and observation: the decision is in the journal, so only its action is done again. */
+  private async finishInterruptedTick(): Promise<void> {
+    const last = this.history.at(-1);
+    if (last?.observation !== null || last === undefined) return;
+    this.history.pop();
+    await this.carryOut(last.action);
+  }
+
+  /** One tick; true when the task has ended. */
+  private async tick(): Promise<boolean> {
+    const situation = await this.situation();
+    const decision = await this.decideOrEnd(situation);
+    if (decision === null) return true;
+    if (decision.kind === 'action' && decision.action.name === 'EXIT') {
+      await this.exit(decision.action, decision.cost, situation.mustExit ? 'max_ticks' : 'answered');
+      return true;
+    }
+    if (situation.mustExit) {
+      const action: Action = {
+        name: 'EXIT',
+        argument: bestKnown(situation),
+        thought: 'The budget has ended.',
+      };
+      await this.exit(action, decision.cost, 'max_ticks');
+      return true;
+    }
+    if (decision.kind === 'unreadable') return this.noteUnreadable(decision);
+    this.unreadable = 0;
+    await this.writer.now({
+      kind: 'tick',
+      at: this.engines.clock.now(),
+      action: decision.action,
+      spent: decision.cost,
+    });
+    await this.carryOut(decision.action);
+    return false;
+  }
+
+  private async situation(): Promise<Situation> {
+    const { mandate, maxTicks } = this.writer.record;
+    const tick = this.history.length + 1;
+    const note = this.history.at(-1)?.action.thought ?? '';
+    return {
+      mandate,
+      tick,
+      maxTicks,
+      mustExit: tick >= maxTicks || this.isStuck(),
+      history: this.history,
+      sources: this.sources,
+      recalled: await this.memory.recall(`${mandate.slice(0, 2_000)}\n${note.slice(0, 500)}`),
+    };
+  }
+
+  private isStuck(): boolean {
+    const last = this.history.slice(-REPEATS_MAX);
+    const first = last[0];
+    return (
+      last.length === REPEATS_MAX &&
+      first !== undefined &&
+      last.every(({ action }) => same(action, first.action))
+    );
+  }
+
+  /** Null when the model is gone and the task has ended with what that means. */
+  private async decideOrEnd(situation: Situation): Promise<Decision | null> {
+    try {
+      return await this.decide(situation);
+    } catch (error) {
+      this.signal.throwIfAborted();
+      if (!(error instanceof EuglenaError) || !error.code.startsWith('model_')) throw error;
+      if (situation.mustExit && this.history.length > 0) {
+        await this.complete(bestKnown(situation), 'max_ticks');
+      } else {
+        await this.writer.fail({ code: error.code, message: error.message });
+      }
+      return null;
+    }
+  }
+
+  private async decide(situation: Situation): Promise<Decision> {
+    const { model } = this.engines;
+    const { signal } = this;
+    const messages = renderPrompt(situation);
+    const first = await model.decide({ situation, messages, signal });
+    signal.throwIfAborted();
+    const parsed = parseAction(first.text);
+    const cost = costOf(first);
+    if (parsed.kind === 'action') return { kind: 'action', action: parsed.action, cost };
+    const correction = renderCorrection(first.text, parsed.reason, situation.mustExit);
+    const second = await model.decide({ situation, messages: [...messages, ...correction], signal });
+    signal.throwIfAborted();
+    const reparsed = parseAction(second.text);
+    const both = addCost(cost, costOf(second));
+    if (reparsed.kind === 'action') return { kind: 'action', action: reparsed.action, cost: both };
+    return { kind: 'unreadable', reason: reparsed.reason, cost: both };
+  }
+
+  private async noteUnreadable(decision: Extract<Decision, { kind: 'unreadable' }>): Promise<boolean> {
+    const { clock } = this.engines;
+    const action: Action = { name: 'THINK', argument: '(the reply could not be read)', thought: '' };
+    await this.writer.now({ kind: 'tick', at: clock.now(), action, spent: decision.cost });
+    this.observe(action, { text: `The reply could not be read: ${decision.reason}`, failed: true });
+    this.unreadable += 1;
+    if (this.unreadable < UNREADABLE_MAX) return false;
+    const message = `The model gave no usable action ${UNREADABLE_MAX} ticks in a row: ${decision.reason}.`;
+    await this.writer.fail({ code: 'model_unparseable', message });
+    return true;
+  }
+
+  private async carryOut(action: Action): Promise<void> {
+    const earlier = this.history.find(
+      ({ action: done, observation }) => same(done, action) && !observation?.failed,
+    );
+    if (earlier?.observation && action.name !== 'THINK') {
+      const text = `This was done in tick ${earlier.tick} already and is not done again. It brought:\n${earlier.observation.text}`;
+      this.observe(action, { text: text.slice(0, 8_000), failed: false });
+      return;
+    }
+    this.observe(action, await this.perform(action));
+  }
+
+  private async perform(action: Action): Promise<Observation> {
+    const { webSearch, pageReader, clock } = this.engines;
+    if (action.name === 'SEARCH') return search(webSearch, action.argument, this.signal);
+    if (action.name !== 'VISIT') return { text: 'Noted.', failed: false };
+    const seen = await visit(pageReader, action.argument, this.sources, () => clock.now(), this.signal);
+    this.memory.remember(seen.passages);
+    return seen.observation;
+  }
+
+  private observe(action: Action, observation: Observation): void {
+    const { source } = observation;
+    if (source && !this.sources.some(({ id }) => id === source.id)) this.sources.push(source);
+    this.history.push({ tick: this.history.length + 1, action, observation });
+    const data = observationData(observation);
+    if (this.memory.unavailable) data.memory = 'unavailable';
+    this.writer.later({ kind: 'observation', at: this.engines.clock.now(), data });
+  }
+
+  private exit(action: Action, spent: TickCost, exitReason: ExitReason): Promise<void> {
+    return this.complete(action.argument, exitReason, { action, spent });
+  }
+
+  private complete(
+    text: string,
+    exitReason: ExitReason,
+    tick?: { action: Action; spent: TickCost },
+  ): Promise<void> {
+    const { model, clock } = this.engines;
+    const { answer, sources } = citedAnswer(text, this.sources);
+    const result = { answer, exitReason, sources, model: model.name };
+    return this.writer.complete(result, tick && { kind: 'tick', at: clock.now(), ...tick });
+  }
+}
+
+function same(a: Action, b: Action): boolean {
+  return a.name === b.name && a.argument === b.argument;
+}
+
+function costOf(reply: { calls: number; promptTokens: number; completionTokens: number }): TickCost {
+  return {
+    modelCalls: reply.calls,
+    promptTokens: reply.promptTokens,
+    completionTokens: reply.completionTokens,
+  };
+}
+
+function addCost(a: TickCost, b: TickCost): TickCost {
+  return {
+    modelCalls: a.modelCalls + b.modelCalls,
+    promptTokens: a.promptTokens + b.promptTokens,
+    completionTokens: a.completionTokens + b.completionTokens,
+  };
+}

@@ -1,0 +1,67 @@
+import { type AddressInfo } from 'node:net';
+import { forbiddenFallbacks } from '../config/adapter-choice.js';
+import { InvalidSettings, type Settings } from '../config/settings.js';
+import { systemClock } from '../config/system-clock.js';
+import { EmbeddedDatabaseHandle } from '../ports/embedded/embedded-database.module.js';
+import { HealthService } from './health.service.js';
+import { createHttpApp } from './http-server.js';
+import { PinoLogger } from './pino-logger.js';
+import { rootModule } from './role-graph.js';
+
+/** A role that serves. */
+export interface RunningRole {
+  /** Where it listens, e.g. `http://127.0.0.1:8080`. */
+  readonly url: string;
+  readonly settings: Settings;
+  /** Not ready any more, drains, ends every connection, closes the engines. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Builds the graph of a role and listens.
+ * @throws InvalidSettings when production would fall back to embedded adapters that were not allowed.
+ * @throws PortTaken when something else listens there.
+ */
+export async function startRole(settings: Settings): Promise<RunningRole> {
+  const forbidden = forbiddenFallbacks(settings);
+  if (forbidden.length > 0) {
+    throw new InvalidSettings(
+      forbidden.map(
+        (port) =>
+          `${port}: no engine is set for it, and EUGLENA_ALLOW_EMBEDDED does not name it (NODE_ENV=production)`,
+      ),
+    );
+  }
+  const app = await createHttpApp(rootModule(settings, systemClock), settings, new PinoLogger(settings));
+  const database = app.get(EmbeddedDatabaseHandle, { strict: false });
+  try {
+    await app.listen(settings.port, settings.host);
+  } catch (error) {
+    await app.close();
+    database.close();
+    throw (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? new PortTaken(settings) : error;
+  }
+  const { port } = app.getHttpServer().address() as AddressInfo;
+  const host = settings.host === '0.0.0.0' || settings.host === '::' ? '127.0.0.1' : settings.host;
+  let closing: Promise<void> | undefined;
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    settings,
+    close: () => {
+      closing ??= (async () => {
+        app.get(HealthService, { strict: false }).markDraining();
+        await app.close();
+        database.close();
+      })();
+      return closing;
+    },
+  };
+}
+
+/** Something else listens on the role's port. */
+export class PortTaken extends Error {
+  override readonly name = 'PortTaken';
+  constructor({ port, host }: Pick<Settings, 'port' | 'host'>) {
+    super(`Port ${port} on ${host} is taken. Stop what listens there, or set PORT to a free one.`);
+  }
+}
