@@ -1,7 +1,8 @@
 import { type Situation } from '../domain/situation.js';
 import { type Source } from '../domain/task.js';
 
-const CITATION = /\s*\[(s\d+(?:\s*,\s*s\d+)*)\]/g;
+// The lookbehind lets a run of blanks be tried once, not from each of its blanks.
+const CITATION = /(?<!\s)\s*\[(s\d+(?:\s*,\s*s\d+)*)\]/g;
 const FALLBACK_CHARS = 1_500;
 
 /** An answer that cites nothing but what was read, with the sources that belong to it. */

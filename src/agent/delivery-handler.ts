@@ -80,8 +80,9 @@ export class DeliveryHandler {
     );
     writer.later({ kind: 'accepted', at: this.engines.clock.now() });
     try {
-      task.run = new TaskRun(this.engines, writer, claim.journal, task.abort.signal);
-      await task.run.run();
+      const run = new TaskRun(this.engines, writer, claim.journal, task.abort.signal);
+      this.running.begin(task, run);
+      await run.run();
       const { status, usage } = writer.record;
       this.logger.log(`${correlationId}: ${status} after ${usage.ticks} ticks`);
       await delivery.ack();

@@ -24,7 +24,8 @@ export function replay(entries: readonly JournalEntry[]): Replay {
     if (last === undefined) continue;
     const observation = observationOf(data);
     history.push({ ...last, observation });
-    if (observation.source) sources.set(observation.source.id, observation.source);
+    const { source } = observation;
+    if (source && !sources.has(source.id)) sources.set(source.id, source);
   }
   return { history, sources: [...sources.values()] };
 }

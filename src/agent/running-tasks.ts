@@ -18,6 +18,7 @@ export interface RunningTask {
 /** The tasks that this worker runs, and what ends them from outside. */
 export class RunningTasks {
   private readonly tasks = new Map<string, RunningTask>();
+  private leaving = false;
 
   constructor(
     private readonly store: TaskStore,
@@ -60,27 +61,38 @@ export class RunningTasks {
     for (const correlationId of this.tasks.keys()) this.abortOne(correlationId, reason);
   }
 
+  /** Gives `task` its run. One that begins while the worker stops leaves before its first tick. */
+  begin(task: RunningTask, run: TaskRun): void {
+    task.run = run;
+    if (this.leaving) run.leaveAfterTick();
+  }
+
   leaveAfterTick(): void {
+    this.leaving = true;
     for (const { run } of this.tasks.values()) run?.leaveAfterTick();
   }
 
   private abortWhenCancelled(task: RunningTask, ended: AbortSignal): () => void {
     const { correlationId } = task.lease;
-    let looking = false;
+    let waiting = false;
+    const look = async () => {
+      waiting = true;
+      await this.clock.sleep(LOOK_EVERY_MS, ended).catch(() => undefined);
+      // Before it looks: a change during the look needs another one.
+      waiting = false;
+      if (!ended.aborted) await this.look(task);
+    };
     return this.store.watch(correlationId, () => {
-      if (looking) return;
-      looking = true;
-      void this.look(task, ended).finally(() => (looking = false));
+      if (!waiting) void look();
     });
   }
 
-  private async look(task: RunningTask, ended: AbortSignal): Promise<void> {
+  private async look(task: RunningTask): Promise<void> {
     try {
-      await this.clock.sleep(LOOK_EVERY_MS, ended);
       const stored = await this.store.find(task.lease.correlationId);
       if (stored === null || isTerminal(stored.status)) task.abort.abort(new RunAborted('cancelled'));
     } catch {
-      // The run has ended, or the store is away: its next write or heartbeat tells.
+      // The store is away: the run's next write or the heartbeat tells.
     }
   }
 

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { pid } from 'node:process';
 import {
   type BeforeApplicationShutdown,
   Inject,
@@ -41,7 +40,7 @@ const UNPROTECTED_WAIT_MS = 5_000;
  */
 @Injectable()
 export class Worker implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  readonly id = `${hostname()}-${pid}-${randomBytes(3).toString('hex')}`;
+  readonly id = `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
   private readonly logger = new Logger('Worker');
   private readonly stopped = new AbortController();
   private readonly startedAt: number;
@@ -49,6 +48,8 @@ export class Worker implements OnApplicationBootstrap, BeforeApplicationShutdown
   private readonly handler: DeliveryHandler;
   private consumer: Consumer | undefined;
   private draining: Promise<void> | undefined;
+  /** Messages that are being handled, those on the way to becoming a running task included. */
+  private inHand = 0;
   private told: WorkerState | undefined;
 
   constructor(
@@ -93,8 +94,13 @@ export class Worker implements OnApplicationBootstrap, BeforeApplicationShutdown
     if (this.draining !== undefined) return delivery.defer(0);
     // Protect first, then work: what is not protected may be ended by the platform in mid-work.
     if (!(await this.protection.protect(PROTECTION_MINUTES))) return delivery.defer(UNPROTECTED_WAIT_MS);
-    await this.handler.handle(delivery);
-    if (this.running.size === 0) await this.protection.unprotect();
+    this.inHand += 1;
+    try {
+      await this.handler.handle(delivery);
+    } finally {
+      this.inHand -= 1;
+    }
+    if (this.inHand === 0) await this.protection.unprotect();
   }
 
   private async drain(): Promise<void> {
@@ -107,7 +113,7 @@ export class Worker implements OnApplicationBootstrap, BeforeApplicationShutdown
       () => undefined,
     );
     await taken;
-    while (this.running.size > 0) await this.clock.sleep(20);
+    while (this.inHand > 0) await this.clock.sleep(20);
     grace.abort();
     this.stopped.abort();
     await this.presence.leave(this.id).catch(() => undefined);
@@ -152,7 +158,7 @@ export class Worker implements OnApplicationBootstrap, BeforeApplicationShutdown
       state,
       running: this.running.size,
       capacity: this.settings.agent.concurrency,
-      pid,
+      pid: process.pid,
       startedAt: this.startedAt,
     };
     try {

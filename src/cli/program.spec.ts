@@ -2,13 +2,13 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { temporaryDataDir } from '../../test/support/data-dir.js';
-import { chain, EMPTY_HEAD, entryToJson } from '../domain/journal.js';
+import { chain, EMPTY_HEAD, entryToJson, sha256 } from '../domain/journal.js';
 import { runProgram } from './program.js';
 
 const JOURNAL = chain(EMPTY_HEAD, [
   { type: 'submitted', at: 1, data: { mandate: 'm', max_ticks: 5 } },
   { type: 'tick', at: 2, data: { tick: 1, action: 'EXIT', argument: 'Yes.', thought: 'Known.' } },
-  { type: 'finished', at: 3, data: { status: 'completed' } },
+  { type: 'finished', at: 3, data: { status: 'completed', answer_sha256: sha256('Yes.') } },
 ]);
 const TASK = {
   correlation_id: 't1',
@@ -128,6 +128,7 @@ describe('the command line', () => {
   });
 
   it.each([
+    ['answer', { ...TASK, result: { ...TASK.result, answer: 'No.' } }, 'not the one'],
     ['receipt', { ...TASK, result: { ...TASK.result, receipt: 'f'.repeat(64) } }, 'not the head'],
     ['charge', { ...TASK, usage: { ticks: 9 } }, 'charges 9 ticks, but its journal has 1'],
     ['end', { ...TASK, status: 'in_progress' }, 'not ended yet'],

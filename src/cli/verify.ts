@@ -1,4 +1,4 @@
-import { findBreak, type JournalEntry } from '../domain/journal.js';
+import { findBreak, type JournalEntry, sha256 } from '../domain/journal.js';
 import { type ApiTask } from './api-client.js';
 import { GATEWAY_FLAGS, GATEWAY_USAGE, gatewayClient } from './access.js';
 import { type Command, CommandError, parse } from './command.js';
@@ -16,6 +16,9 @@ export function checkJournal(task: ApiTask, entries: readonly JournalEntry[]): n
   if (last?.type !== 'finished') throw new CommandError('The journal does not end with the end of the task.');
   if (task.result !== null && task.result.receipt !== last.hash) {
     throw new CommandError("The result's receipt is not the head of the journal.");
+  }
+  if (task.result !== null && last.data.answer_sha256 !== sha256(task.result.answer)) {
+    throw new CommandError('The answer is not the one that the journal recorded.');
   }
   const ticks = entries.filter(({ type }) => type === 'tick').length;
   if (ticks !== task.usage.ticks) {

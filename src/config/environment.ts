@@ -16,7 +16,7 @@ export function loadEnvironment(argv: readonly string[] = []): Environment {
 function dotEnv(path: string): Environment {
   if (!existsSync(path)) return {};
   try {
-    return parseEnv(readFileSync(path, 'utf8')) as Environment;
+    return parseEnv(readFileSync(path, 'utf8'));
   } catch {
     throw new InvalidSettings([`.env: the file exists but cannot be read (${path})`]);
   }

@@ -198,8 +198,22 @@ export function readSettings(env: Environment): Settings {
 
 type Parsed = z.infer<typeof environment>;
 
+/** Engines that have settings but no adapter in this version. Starting without them would be a silent fallback. */
+function withoutAdapter(env: Parsed): string[] {
+  const given = {
+    REDIS_URL: env.REDIS_URL,
+    RABBITMQ_URL: env.RABBITMQ_URL,
+    CHROMA_URL: env.CHROMA_URL,
+    ECS_ENABLED: env.ECS_ENABLED,
+    SEARCH_PROVIDER: env.SEARCH_PROVIDER !== undefined && env.SEARCH_PROVIDER !== 'corpus',
+  };
+  return Object.entries(given)
+    .filter(([, value]) => value !== undefined && value !== false)
+    .map(([name]) => `${name}: this version has no adapter for it yet; leave it empty`);
+}
+
 function crossCheck(env: Parsed): string[] {
-  const problems: string[] = [];
+  const problems = withoutAdapter(env);
   if (env.MIN_WORKERS > env.MAX_WORKERS) {
     problems.push(`MIN_WORKERS: must not be above MAX_WORKERS (${env.MIN_WORKERS} > ${env.MAX_WORKERS})`);
   }
@@ -266,8 +280,7 @@ function assemble(env: Parsed) {
       embeddingName: env.EMBEDDING_MODEL ?? null,
     },
     search: {
-      provider:
-        env.SEARCH_PROVIDER ?? (env.SEARCH_API_KEY ? 'tavily' : env.SEARCH_API_URL ? 'searxng' : 'corpus'),
+      provider: env.SEARCH_PROVIDER ?? 'corpus',
       apiKey: agent ? (env.SEARCH_API_KEY ?? null) : null,
       apiUrl: agent ? (env.SEARCH_API_URL ?? null) : null,
       corpusDir: env.SEARCH_CORPUS_DIR ?? null,

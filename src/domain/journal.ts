@@ -12,7 +12,7 @@ import { createHash } from 'node:crypto';
  * | observation | `tick`, `text`, optional `source`, optional `links`, optional `failed` |
  * | released | `worker_id`, `reason`: the worker handed the task back (drain) |
  * | extended | `ticks`, `max_ticks` |
- * | finished | `status`, `exit_reason` or `error`, `usage` |
+ * | finished | `status`, `usage`; `exit_reason` and `answer_sha256`, or `error` |
  */
 export const JOURNAL_TYPES = [
   'submitted',
@@ -63,9 +63,13 @@ export function canonicalJson(value: unknown): string {
   return JSON.stringify(value) ?? 'null';
 }
 
+/** Hex SHA-256 of a text in UTF-8. */
+export function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
 function hashOf(entry: Omit<JournalEntry, 'hash'>): string {
-  const bytes = canonicalJson([entry.seq, entry.prev, entry.type, entry.at, entry.data]);
-  return createHash('sha256').update(bytes).digest('hex');
+  return sha256(canonicalJson([entry.seq, entry.prev, entry.type, entry.at, entry.data]));
 }
 
 /** Gives events their places behind `head`. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { ACTION_NAMES } from './action.js';
-import { EMPTY_HEAD, findBreak, type JournalEntry } from './journal.js';
+import { EMPTY_HEAD, findBreak, type JournalEntry, sha256 } from './journal.js';
 import { NO_USAGE, taskFromJson, type TaskRecord, taskToJson } from './task.js';
 import {
   cancellation,
@@ -181,6 +181,7 @@ describe('the end of a task', () => {
     expect(change.entries.at(-1)?.data).toEqual({
       status: 'completed',
       exit_reason: 'answered',
+      answer_sha256: sha256(RESULT.answer),
       usage: { ticks: 2, model_calls: 4, prompt_tokens: 60, completion_tokens: 8 },
     });
     expect([change.lease, change.endsLease]).toEqual([LEASE, true]);

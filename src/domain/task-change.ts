@@ -1,7 +1,7 @@
 import { type Action } from './action.js';
 import { type TaskEnvelope, ENVELOPE_VERSION } from './envelope.js';
 import { type ErrorCode } from './errors.js';
-import { chain, EMPTY_HEAD, headAfter, type JournalEntry, type JournalEvent } from './journal.js';
+import { chain, EMPTY_HEAD, headAfter, type JournalEntry, type JournalEvent, sha256 } from './journal.js';
 import { transition } from './lifecycle.js';
 import { NO_USAGE, type TaskRecord, type TaskResult, type TaskUsage, usageToJson } from './task.js';
 
@@ -174,7 +174,12 @@ export function completion(
 ): TaskChange {
   const folded = foldSteps(before, lease, steps);
   const record = { ...before, ...folded.record };
-  const data = { status: 'completed', exit_reason: result.exitReason, usage: usageToJson(record.usage) };
+  const data = {
+    status: 'completed',
+    exit_reason: result.exitReason,
+    answer_sha256: sha256(result.answer),
+    usage: usageToJson(record.usage),
+  };
   const done = change(
     before,
     {

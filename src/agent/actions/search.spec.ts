@@ -1,0 +1,40 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { rmSync } from 'node:fs';
+import { type AgentFolder, agentFolder } from '../../../test/support/agent-host.js';
+import { Corpus } from '../../ports/web-search/corpus.js';
+import { CorpusWebSearch } from '../../ports/web-search/corpus-web-search.js';
+import { search } from './search.js';
+
+describe('search', () => {
+  let folder: AgentFolder;
+  let webSearch: CorpusWebSearch;
+  const { signal } = new AbortController();
+  beforeEach(() => {
+    folder = agentFolder();
+    webSearch = new CorpusWebSearch(new Corpus(folder.documents));
+  });
+  afterEach(() => folder.remove());
+
+  it('brings a numbered list with addresses, and the hits themselves', async () => {
+    const observation = await search(webSearch, 'flagellum eyespot', signal);
+    expect(observation.failed).toBe(false);
+    expect(observation.text).toMatch(/^1\. Euglena\n {3}corpus:euglena\.md\n {3}\S/);
+    expect(observation.hits).toMatchObject([{ url: 'corpus:euglena.md', title: 'Euglena' }]);
+  });
+
+  it('says that nothing was found', async () => {
+    const observation = await search(webSearch, 'zzyzx', signal);
+    expect(observation).toEqual({ text: 'Nothing was found for: zzyzx', failed: true, hits: [] });
+  });
+
+  it('turns a search that does not work into an observation without its innards', async () => {
+    rmSync(folder.documents, { recursive: true });
+    const observation = await search(webSearch, 'flagellum', signal);
+    expect(observation).toEqual({ text: 'The search is not available.', failed: true });
+  });
+
+  it('rejects with the reason of the abort', async () => {
+    const aborted = AbortSignal.abort(new Error('enough'));
+    await expect(search(webSearch, 'flagellum', aborted)).rejects.toThrow('enough');
+  });
+});

@@ -1,0 +1,92 @@
+import { describe, expect, it } from '@jest/globals';
+import { type Action } from '../domain/action.js';
+import { type Observation, type Situation, type TickRecord } from '../domain/situation.js';
+import { type Source } from '../domain/task.js';
+import { bestKnown, citedAnswer } from './answer.js';
+
+const source = (id: string): Source => ({
+  id,
+  url: `corpus:${id}.md`,
+  title: id,
+  retrievedAt: 0,
+  sha256: '0'.repeat(64),
+});
+const SOURCES = [source('s1'), source('s2'), source('s3')];
+
+describe('citedAnswer', () => {
+  it('keeps what cites a document that was read, and gives only the cited sources', () => {
+    const { answer, sources } = citedAnswer('It swims [s1] towards light [s3, s1].', SOURCES);
+    expect(answer).toBe('It swims [s1] towards light [s3, s1].');
+    expect(sources.map(({ id }) => id)).toEqual(['s1', 's3']);
+  });
+
+  it('removes ids that were never given', () => {
+    const { answer, sources } = citedAnswer('A [s9]. B [s2,s9]. C [s99, s98].', SOURCES);
+    expect(answer).toBe('A. B [s2]. C.');
+    expect(sources.map(({ id }) => id)).toEqual(['s2']);
+  });
+
+  it('gives all that was read when nothing is cited', () => {
+    expect(citedAnswer('It swims.', SOURCES).sources).toEqual(SOURCES);
+    expect(citedAnswer('It swims [s9].', []).answer).toBe('It swims.');
+  });
+
+  it('leaves other brackets alone', () => {
+    const text = 'list[0], [S1], [s], [source 1], [1]';
+    expect(citedAnswer(text, SOURCES).answer).toBe(text);
+  });
+
+  it('reads a long run of blanks in linear time', () => {
+    const text = `a${' '.repeat(300_000)}b`;
+    const begin = performance.now();
+    expect(citedAnswer(text, SOURCES).answer).toBe(text);
+    expect(performance.now() - begin).toBeLessThan(2_000);
+  });
+});
+
+const tick = (name: Action['name'], argument: string, observation: Observation | null): TickRecord => ({
+  tick: 1,
+  action: { name, argument, thought: '' },
+  observation,
+});
+const situation = (history: TickRecord[], recalled: Situation['recalled'] = []): Situation => ({
+  mandate: 'm',
+  tick: history.length + 1,
+  maxTicks: 4,
+  mustExit: true,
+  history,
+  sources: [],
+  recalled,
+});
+const HITS = tick('SEARCH', 'q', {
+  text: 'list',
+  failed: false,
+  hits: [{ url: 'corpus:a.md', title: 'A', snippet: 'about a' }],
+});
+const PAGE = tick('VISIT', 'corpus:a.md', { text: 'the page', failed: false, source: source('s1') });
+const NOTE = tick('THINK', 'the note', { text: 'Noted.', failed: false });
+const UNREAD = tick('THINK', '(unreadable)', { text: 'The reply could not be read', failed: true });
+
+describe('bestKnown', () => {
+  it('says so when nothing is known', () => {
+    expect(bestKnown(situation([]))).toBe('No answer was found within the budget of 4 ticks.');
+    expect(bestKnown(situation([UNREAD]))).toBe('No answer was found within the budget of 4 ticks.');
+  });
+
+  it('lists what was found when nothing was read', () => {
+    expect(bestKnown(situation([HITS]))).toContain('Found but not read: A (corpus:a.md)');
+  });
+
+  it('prefers what was read to what was found', () => {
+    const text = bestKnown(situation([HITS, PAGE]));
+    expect(text).toContain('the page [s1]');
+    expect(text).not.toContain('Found but not read');
+  });
+
+  it('puts the note first, then passages from memory instead of the last page', () => {
+    const text = bestKnown(situation([NOTE, PAGE, UNREAD], [{ sourceId: 's2', text: 'a passage' }]));
+    expect(text.indexOf('the note')).toBeLessThan(text.indexOf('a passage [s2]'));
+    expect(text).toContain('the note');
+    expect(text).not.toContain('the page');
+  });
+});
