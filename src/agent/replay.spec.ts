@@ -37,7 +37,14 @@ const READ: Observation = { text: 'the page', failed: false, source: SOURCE };
 describe('replay', () => {
   it('gives back what was observed, whole', () => {
     const failed: Observation = { text: 'There is no such document.', failed: true };
-    const events = [tick(SEARCH), observed(FOUND), tick(VISIT), observed(READ), tick(VISIT), observed(failed)];
+    const events = [
+      tick(SEARCH),
+      observed(FOUND),
+      tick(VISIT),
+      observed(READ),
+      tick(VISIT),
+      observed(failed),
+    ];
     expect(replay(journal(...events))).toEqual({
       history: [
         { tick: 1, action: SEARCH, observation: FOUND },

@@ -92,10 +92,12 @@ export class Worker implements OnApplicationBootstrap, BeforeApplicationShutdown
 
   private async handle(delivery: Delivery): Promise<void> {
     if (this.draining !== undefined) return delivery.defer(0);
-    // Protect first, then work: what is not protected may be ended by the platform in mid-work.
-    if (!(await this.protection.protect(PROTECTION_MINUTES))) return delivery.defer(UNPROTECTED_WAIT_MS);
     this.inHand += 1;
     try {
+      // Protect first, then work: what is not protected may be ended by the platform in mid-work.
+      if (!(await this.protection.protect(PROTECTION_MINUTES))) {
+        return await delivery.defer(UNPROTECTED_WAIT_MS);
+      }
       await this.handler.handle(delivery);
     } finally {
       this.inHand -= 1;

@@ -4,6 +4,7 @@ import { Logger } from '@nestjs/common';
 import { Worker } from '../../src/agent/worker.js';
 import { readSettings, type Environment } from '../../src/config/settings.js';
 import { encodeEnvelope } from '../../src/domain/envelope.js';
+import { isTerminal } from '../../src/domain/lifecycle.js';
 import { type TaskRecord } from '../../src/domain/task.js';
 import { envelopeOf, submission } from '../../src/domain/task-change.js';
 import { type AgentMemory } from '../../src/ports/agent-memory/agent-memory.port.js';
@@ -26,17 +27,19 @@ import { ManualClock } from './manual-clock.js';
 
 /** The documents that agents under test can find and read. */
 const DOCUMENTS = {
-  'euglena.md': '# Euglena\n\nEuglena gracilis swims with a flagellum and turns towards light with its eyespot.',
+  'euglena.md':
+    '# Euglena\n\nEuglena gracilis swims with a flagellum and turns towards light with its eyespot.',
   'paramecium.md': '# Paramecium\n\nParamecium swims with cilia and has two contractile vacuoles.',
 };
 
 /** A data folder that several hosts can have open, and a folder of documents beside it. */
 export function agentFolder() {
-  const { path, remove } = temporaryDataDir();
+  const dataDir = temporaryDataDir();
+  const { path } = dataDir;
   const documents = join(path, 'documents');
   mkdirSync(documents);
   for (const [name, text] of Object.entries(DOCUMENTS)) writeFileSync(join(documents, name), text);
-  return { path, documents, remove };
+  return { path, documents, remove: () => dataDir.remove() };
 }
 
 export type AgentFolder = ReturnType<typeof agentFolder>;
@@ -118,12 +121,13 @@ export class AgentHost {
   }
 
   /** The record once it is terminal and the queue has nothing left to hand out. */
-  ended(correlationId: string): Promise<TaskRecord> {
-    return this.until(`${correlationId} ends`, async () => {
+  ended(correlationId: string, stepMs = 50): Promise<TaskRecord> {
+    const probe = async () => {
       const record = await this.store.find(correlationId);
       const { ready, inFlight } = await this.queue.depth();
-      return ready + inFlight === 0 && record?.finishedAt != null ? record : null;
-    });
+      return ready + inFlight === 0 && record !== null && isTerminal(record.status) ? record : null;
+    };
+    return this.until(`${correlationId} ends`, probe, stepMs);
   }
 
   journal(correlationId: string) {

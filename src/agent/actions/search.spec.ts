@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { rmSync } from 'node:fs';
+import { Logger } from '@nestjs/common';
 import { type AgentFolder, agentFolder } from '../../../test/support/agent-host.js';
 import { Corpus } from '../../ports/web-search/corpus.js';
 import { CorpusWebSearch } from '../../ports/web-search/corpus-web-search.js';
 import { search } from './search.js';
 
 describe('search', () => {
+  beforeEach(() => Logger.overrideLogger(false));
   let folder: AgentFolder;
   let webSearch: CorpusWebSearch;
   const { signal } = new AbortController();

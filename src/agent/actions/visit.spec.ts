@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Logger } from '@nestjs/common';
 import { type AgentFolder, agentFolder } from '../../../test/support/agent-host.js';
 import { CorpusPageReader } from '../../ports/page-reader/corpus-page-reader.js';
 import { Corpus } from '../../ports/web-search/corpus.js';
@@ -9,6 +10,7 @@ import { split, visit } from './visit.js';
 const NOW = 1_700_000_000_000;
 
 describe('visit', () => {
+  beforeEach(() => Logger.overrideLogger(false));
   let folder: AgentFolder;
   const { signal } = new AbortController();
   const read = (url: string, sources: Parameters<typeof visit>[2] = []) =>

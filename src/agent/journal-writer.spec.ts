@@ -1,0 +1,182 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type AgentFolder, agentFolder, AgentHost } from '../../test/support/agent-host.js';
+import { except } from '../../test/support/gateway-engines.js';
+import { EuglenaError } from '../domain/errors.js';
+import { findBreak } from '../domain/journal.js';
+import { cancellation, submission, type WorkerStep } from '../domain/task-change.js';
+import { type TaskStore } from '../ports/task-store/task-store.port.js';
+import { JournalWriter } from './journal-writer.js';
+
+const LEASE_MS = 30_000;
+const RESULT = { answer: 'done', exitReason: 'answered' as const, sources: [], model: 'm' };
+
+describe('JournalWriter', () => {
+  let folder: AgentFolder;
+  let host: AgentHost;
+  let commits: number;
+  beforeEach(() => {
+    folder = agentFolder();
+    host = new AgentHost(folder, null);
+    commits = 0;
+  });
+  afterEach(async () => {
+    await host.close();
+    folder.remove();
+  });
+
+  const counting = (): TaskStore =>
+    except<TaskStore>(host.store, {
+      commit: (change) => {
+        commits += 1;
+        return host.store.commit(change);
+      },
+    });
+  const claim = async () => {
+    const record = await host.submit('t1', 10, false);
+    const creation = submission(record, record.createdAt, false);
+    const claimed = await host.store.claim(creation, 'w1', LEASE_MS);
+    if (claimed.kind !== 'claimed') throw new Error(`the task is ${claimed.kind}`);
+    return claimed;
+  };
+  const open = async (store: TaskStore = counting(), signal = new AbortController().signal) => {
+    const { record, lease } = await claim();
+    return new JournalWriter(store, host.clock, record, lease, signal);
+  };
+  const types = async () => (await host.journal('t1')).map(({ type }) => type);
+  const accepted = (): WorkerStep => ({ kind: 'accepted', at: host.clock.now() });
+  const tick = (argument = 'a'): WorkerStep => ({
+    kind: 'tick',
+    at: host.clock.now(),
+    action: { name: 'THINK', argument, thought: '' },
+    spent: { modelCalls: 1, promptTokens: 10, completionTokens: 2 },
+  });
+  const observation = (): WorkerStep => ({
+    kind: 'observation',
+    at: host.clock.now(),
+    data: { text: 'Noted.' },
+  });
+  const lostAnswer = (): TaskStore => {
+    let lost = false;
+    return except<TaskStore>(host.store, {
+      commit: async (change) => {
+        commits += 1;
+        const outcome = await host.store.commit(change);
+        if (lost) return outcome;
+        lost = true;
+        throw new EuglenaError('engine_unavailable', 'the answer was lost');
+      },
+    });
+  };
+
+  it('writes a fast tick in one commit, with what the tick before it brought', async () => {
+    const writer = await open();
+    writer.later(accepted());
+    await writer.now(tick('a'));
+    writer.later(observation());
+    await writer.now(tick('b'));
+    writer.later(observation());
+    await writer.complete(RESULT);
+    expect(commits).toBe(3);
+    expect(await types()).toEqual([
+      'submitted',
+      'accepted',
+      'tick',
+      'observation',
+      'tick',
+      'observation',
+      'finished',
+    ]);
+    expect(findBreak(await host.journal('t1'))).toBeNull();
+    expect(writer.record).toEqual(await host.store.find('t1'));
+    expect(writer.record.usage).toMatchObject({ ticks: 2, modelCalls: 2, promptTokens: 20 });
+  });
+
+  it('writes a step that is left alone after 50 ms, and not before', async () => {
+    const writer = await open();
+    writer.later(accepted());
+    host.clock.advance(49);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(await types()).toEqual(['submitted']);
+    host.clock.advance(1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(await types()).toEqual(['submitted', 'accepted']);
+  });
+
+  it('keeps the order of writes that do not wait for each other', async () => {
+    const writer = await open();
+    writer.later(accepted());
+    const writes = ['a', 'b', 'c'].map((argument) => writer.now(tick(argument)));
+    await Promise.all(writes);
+    const ticks = (await host.journal('t1')).filter(({ type }) => type === 'tick');
+    expect(ticks.map(({ data }) => data.argument)).toEqual(['a', 'b', 'c']);
+  });
+
+  it('rejects when the lease ran out', async () => {
+    const writer = await open();
+    host.clock.advance(LEASE_MS);
+    await expect(writer.now(accepted())).rejects.toMatchObject({ name: 'RunAborted', reason: 'lease_lost' });
+    expect(await types()).toEqual(['submitted']);
+  });
+
+  it('rejects when the task was cancelled meanwhile', async () => {
+    const writer = await open();
+    await writer.now(accepted());
+    await host.store.commit(cancellation(writer.record, host.clock.now()));
+    const written = writer.complete(RESULT, tick());
+    await expect(written).rejects.toMatchObject({ name: 'RunAborted', reason: 'lease_lost' });
+    expect((await host.store.find('t1'))?.status).toBe('cancelled');
+  });
+
+  it('rejects the next write when a waiting step could not be written', async () => {
+    const writer = await open();
+    writer.later(accepted());
+    host.clock.advance(LEASE_MS);
+    await new Promise((resolve) => setImmediate(resolve));
+    await expect(writer.now(tick())).rejects.toMatchObject({ reason: 'lease_lost' });
+    expect(await types()).toEqual(['submitted']);
+  });
+
+  it('recognises a write that was applied although its answer was lost', async () => {
+    const writer = await open(lostAnswer());
+    let written = false;
+    void writer.now(accepted()).then(() => (written = true));
+    await host.until('the write is repeated', () => written);
+    expect(commits).toBe(2);
+    expect(await types()).toEqual(['submitted', 'accepted']);
+    await writer.now(tick());
+    expect((await types()).at(-1)).toBe('tick');
+  });
+
+  it('recognises the end of the task that was applied although its answer was lost', async () => {
+    const writer = await open(lostAnswer());
+    writer.later(accepted());
+    let written = false;
+    void writer.complete(RESULT, tick()).then(() => (written = true));
+    await host.until('the write is repeated', () => written);
+    expect(await types()).toEqual(['submitted', 'accepted', 'tick', 'finished']);
+    expect(writer.record).toMatchObject({ status: 'completed', usage: { ticks: 1 } });
+  });
+
+  it('gives a store up that is away for longer than a minute', async () => {
+    const away = async () => {
+      throw new EuglenaError('engine_unavailable', 'away');
+    };
+    const writer = await open(except<TaskStore>(host.store, { commit: away }));
+    const begin = host.clock.now();
+    let failure: unknown;
+    void writer.now(accepted()).catch((error: unknown) => (failure = error));
+    await host.until('the writer gives up', () => failure, 1_000);
+    expect(failure).toMatchObject({ code: 'engine_unavailable' });
+    expect(host.clock.now() - begin).toBeGreaterThan(50_000);
+  });
+
+  it('hands the task back with the steps that were still waiting', async () => {
+    const ended = new AbortController();
+    const writer = await open(counting(), ended.signal);
+    writer.later(accepted());
+    ended.abort(new Error('over'));
+    await writer.release('drain');
+    expect(await types()).toEqual(['submitted', 'accepted', 'released']);
+    expect(writer.record).toMatchObject({ status: 'pending', workerId: null });
+  });
+});

@@ -1,0 +1,144 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type AgentFolder, agentFolder, AgentHost } from '../../test/support/agent-host.js';
+import { except } from '../../test/support/gateway-engines.js';
+import { type ModelScript, type ModelServer, startModelServer } from '../../test/support/model-server.js';
+import { findBreak } from '../domain/journal.js';
+import { type AgentMemory } from '../ports/agent-memory/agent-memory.port.js';
+
+/** Says these one after another, then EXIT. */
+const saying =
+  (...actions: { action: string; argument: string }[]): ModelScript =>
+  ({ callNumber }) =>
+    actions[callNumber - 1] ?? { action: 'EXIT', argument: 'It swims with a flagellum [s1] [s7].' };
+
+const SEARCH = { action: 'SEARCH', argument: 'euglena swims' };
+const VISIT = { action: 'VISIT', argument: 'corpus:euglena.md' };
+const THINK = { action: 'THINK', argument: 'It has a flagellum.' };
+
+describe('a run of a task', () => {
+  let folder: AgentFolder;
+  let host: AgentHost;
+  let server: ModelServer | undefined;
+  beforeEach(() => {
+    folder = agentFolder();
+  });
+  afterEach(async () => {
+    await host.close();
+    await server?.close();
+    server = undefined;
+    folder.remove();
+  });
+
+  const run = async (script: ModelScript, maxTicks = 10, memory?: (real: AgentMemory) => AgentMemory) => {
+    server = await startModelServer({ script });
+    host = new AgentHost(folder, server.url);
+    await host.startWorker(memory ? { memory: memory(host.memory) } : {});
+    await host.submit('t1', maxTicks);
+    return host.ended('t1');
+  };
+  const observations = async () =>
+    (await host.journal('t1')).filter(({ type }) => type === 'observation').map(({ data }) => data);
+
+  it('searches, reads, and answers with the sources that it cites', async () => {
+    const task = await run(saying(SEARCH, VISIT));
+    expect(task).toMatchObject({ status: 'completed', tick: 3, usage: { ticks: 3, modelCalls: 3 } });
+    expect(task.usage).toMatchObject({ promptTokens: 300, completionTokens: 60 });
+    expect(task.result).toMatchObject({
+      answer: 'It swims with a flagellum [s1].',
+      exitReason: 'answered',
+      model: 'scripted',
+      sources: [{ id: 's1', url: 'corpus:euglena.md' }],
+      receipt: task.head.hash,
+    });
+    const journal = await host.journal('t1');
+    expect(findBreak(journal)).toBeNull();
+    expect(journal.map(({ type }) => type)).toEqual([
+      'submitted',
+      'accepted',
+      'tick',
+      'observation',
+      'tick',
+      'observation',
+      'tick',
+      'finished',
+    ]);
+    expect(server?.calls[2]?.messages.some(({ content }) => content.includes('From memory'))).toBe(true);
+  });
+
+  it('works offline with the extractive model', async () => {
+    host = new AgentHost(folder, null);
+    await host.startWorker();
+    await host.submit('t1');
+    const task = await host.ended('t1');
+    expect(task).toMatchObject({ status: 'completed', result: { exitReason: 'answered' } });
+    expect(task.result?.answer).toMatch(/flagellum.*\[s1\]/s);
+  });
+
+  it.each([1, 4])('ends a budget of %d ticks that the model never ends', async (maxTicks) => {
+    const task = await run(
+      ({ callNumber }) => ({ action: 'THINK', argument: `note ${callNumber}` }),
+      maxTicks,
+    );
+    expect(task).toMatchObject({ status: 'completed', tick: maxTicks, usage: { ticks: maxTicks } });
+    expect(task.result?.exitReason).toBe('max_ticks');
+    if (maxTicks > 1) expect(task.result?.answer).toContain(`note ${maxTicks - 1}`);
+    expect(server?.calls).toHaveLength(maxTicks);
+  });
+
+  it('fails after three ticks that could not be read, each asked about twice', async () => {
+    const task = await run(() => ({ text: 'lalala' }));
+    expect(task).toMatchObject({ status: 'error', error: { code: 'model_unparseable' } });
+    expect(task.usage).toMatchObject({ ticks: 3, modelCalls: 6 });
+  });
+
+  it('goes on when the second reply of a tick can be read', async () => {
+    const task = await run(({ callNumber }) =>
+      callNumber === 1 ? { text: 'lalala' } : { action: 'EXIT', argument: 'fine' },
+    );
+    expect(task).toMatchObject({ status: 'completed', usage: { ticks: 1, modelCalls: 2 } });
+    expect(server?.calls[1]?.messages.at(-1)?.content).toContain('could not be read');
+  });
+
+  it('fails at once when the model refuses the key', async () => {
+    const task = await run(() => ({ status: 401 }));
+    expect(task).toMatchObject({ status: 'error', tick: 0, error: { code: 'model_rejected' } });
+    expect(server?.calls).toHaveLength(1);
+  });
+
+  it('gives what is known when the model goes away on the last tick', async () => {
+    const task = await run(({ callNumber }) => (callNumber === 1 ? VISIT : { status: 401 }), 2);
+    expect(task).toMatchObject({ status: 'completed', result: { exitReason: 'max_ticks' } });
+    expect(task.result?.answer).toContain('flagellum');
+    expect(task.result?.sources).toHaveLength(1);
+  });
+
+  it('answers a repeated action from what it brought before', async () => {
+    await run(saying(VISIT, THINK, VISIT));
+    const [first, , again] = await observations();
+    expect(again?.text).toContain('This was done in tick 1 already');
+    expect(again?.text).toContain(first?.text);
+    expect(again?.source).toBeUndefined();
+  });
+
+  it('tries a failed action again when it is repeated', async () => {
+    const missing = { action: 'VISIT', argument: 'corpus:none.md' };
+    await run(saying(missing, missing));
+    const texts = (await observations()).map(({ text }) => text);
+    expect(texts).toEqual(Array(2).fill('There is no such document in the corpus.'));
+  });
+
+  it('leaves only EXIT after five equal actions', async () => {
+    const task = await run(() => SEARCH, 50);
+    expect(task).toMatchObject({ status: 'completed', usage: { ticks: 6 } });
+    expect(server?.calls[4]?.messages.at(-1)?.content).not.toContain('You must EXIT now');
+    expect(server?.calls[5]?.messages.at(-1)?.content).toContain('You must EXIT now');
+  });
+
+  it('completes without its memory, and says that it had none', async () => {
+    const task = await run(saying(VISIT, THINK), 10, (real) =>
+      except(real, { remember: () => Promise.reject(new Error('down')) }),
+    );
+    expect(task).toMatchObject({ status: 'completed', result: { sources: [{ id: 's1' }] } });
+    expect((await observations()).map(({ memory }) => memory)).toContain('unavailable');
+  });
+});
