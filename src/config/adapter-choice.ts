@@ -20,10 +20,11 @@ export function portsOf(role: Role): readonly PortName[] {
 }
 
 const CHOOSE: Record<PortName, (settings: Settings) => AdapterChoice> = {
-  'task-store': () => embedded('SQLite'),
-  'work-queue': () => embedded('SQLite'),
-  presence: () => embedded('SQLite'),
-  'agent-memory': () => embedded('SQLite full-text search'),
+  'task-store': ({ redisUrl }) => (redisUrl === null ? embedded('SQLite') : distributed('Redis')),
+  'work-queue': ({ rabbitmqUrl }) => (rabbitmqUrl === null ? embedded('SQLite') : distributed('RabbitMQ')),
+  presence: ({ redisUrl }) => (redisUrl === null ? embedded('SQLite') : distributed('Redis')),
+  'agent-memory': ({ chromaUrl }) =>
+    chromaUrl === null ? embedded('SQLite full-text search') : distributed('ChromaDB'),
   identity: ({ supabase }) =>
     supabase.jwtSecret === null ? embedded('local signing secret') : distributed('Supabase (HS256 secret)'),
   quota: ({ gateway }) => embedded(gateway.testMode ? 'none (GATEWAY_TEST_MODE)' : 'SQLite'),

@@ -201,9 +201,6 @@ type Parsed = z.infer<typeof environment>;
 /** Engines that have settings but no adapter in this version. Starting without them would be a silent fallback. */
 function withoutAdapter(env: Parsed): string[] {
   const given = {
-    REDIS_URL: env.REDIS_URL,
-    RABBITMQ_URL: env.RABBITMQ_URL,
-    CHROMA_URL: env.CHROMA_URL,
     ECS_ENABLED: env.ECS_ENABLED,
     SEARCH_PROVIDER: env.SEARCH_PROVIDER !== undefined && env.SEARCH_PROVIDER !== 'corpus',
   };

@@ -1,19 +1,29 @@
 import { Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { CLOCK, SETTINGS } from '../../config/settings.module.js';
+import { type Settings } from '../../config/settings.js';
+import { type Clock } from '../../domain/clock.js';
 import {
   EmbeddedDatabaseModule,
   OPEN_EMBEDDED,
   type OpenEmbedded,
 } from '../embedded/embedded-database.module.js';
 import { AGENT_MEMORY, type AgentMemory } from './agent-memory.port.js';
+import { ChromaAgentMemory } from './chroma-agent-memory.js';
+import { HashedEmbedding } from './hashed-embedding.js';
+import { OpenAiEmbedding } from './openai-embedding.js';
 import { SqliteAgentMemory } from './sqlite-agent-memory.js';
+import { type TextEmbedding } from './text-embedding.js';
 
 @Module({
   imports: [EmbeddedDatabaseModule],
   providers: [
     {
       provide: AGENT_MEMORY,
-      useFactory: (open: OpenEmbedded): AgentMemory => new SqliteAgentMemory(open()),
-      inject: [OPEN_EMBEDDED],
+      useFactory: ({ chromaUrl, model }: Settings, open: OpenEmbedded, clock: Clock): AgentMemory =>
+        chromaUrl === null
+          ? new SqliteAgentMemory(open())
+          : new ChromaAgentMemory({ url: chromaUrl }, embeddingFor(model), clock),
+      inject: [SETTINGS, OPEN_EMBEDDED, CLOCK],
     },
   ],
   exports: [AGENT_MEMORY],
@@ -24,4 +34,12 @@ export class AgentMemoryModule implements OnApplicationShutdown {
   onApplicationShutdown(): Promise<void> {
     return this.memory.close();
   }
+}
+
+/** The endpoint's embeddings when a model for them is named; without, hashed words, which need no model. */
+function embeddingFor({ apiUrl, apiKey, embeddingName }: Settings['model']): TextEmbedding {
+  const hasEndpoint = apiUrl !== null || apiKey !== null;
+  return hasEndpoint && embeddingName !== null
+    ? new OpenAiEmbedding({ apiUrl, apiKey, name: embeddingName })
+    : new HashedEmbedding();
 }

@@ -7,17 +7,26 @@ import {
   OPEN_EMBEDDED,
   type OpenEmbedded,
 } from '../embedded/embedded-database.module.js';
+import { OPEN_REDIS, type OpenRedis, RedisModule } from '../redis/redis.module.js';
+import { RedisTaskStore } from './redis-task-store.js';
 import { SqliteTaskStore } from './sqlite-task-store.js';
 import { TASK_STORE, type TaskStore } from './task-store.port.js';
 
 @Module({
-  imports: [EmbeddedDatabaseModule],
+  imports: [EmbeddedDatabaseModule, RedisModule],
   providers: [
     {
       provide: TASK_STORE,
-      useFactory: (open: OpenEmbedded, clock: Clock, settings: Settings): TaskStore =>
-        new SqliteTaskStore(open(), clock, settings.agent.leaseMs),
-      inject: [OPEN_EMBEDDED, CLOCK, SETTINGS],
+      useFactory: (
+        openEmbedded: OpenEmbedded,
+        openRedis: OpenRedis,
+        clock: Clock,
+        { redisUrl, agent }: Settings,
+      ): TaskStore =>
+        redisUrl === null
+          ? new SqliteTaskStore(openEmbedded(), clock, agent.leaseMs)
+          : new RedisTaskStore(openRedis(), agent.leaseMs),
+      inject: [OPEN_EMBEDDED, OPEN_REDIS, CLOCK, SETTINGS],
     },
   ],
   exports: [TASK_STORE],

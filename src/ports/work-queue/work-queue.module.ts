@@ -1,11 +1,13 @@
 import { Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
-import { CLOCK } from '../../config/settings.module.js';
+import { CLOCK, SETTINGS } from '../../config/settings.module.js';
+import { type Settings } from '../../config/settings.js';
 import { type Clock } from '../../domain/clock.js';
 import {
   EmbeddedDatabaseModule,
   OPEN_EMBEDDED,
   type OpenEmbedded,
 } from '../embedded/embedded-database.module.js';
+import { RabbitMqWorkQueue } from './rabbitmq-work-queue.js';
 import { SqliteWorkQueue } from './sqlite-work-queue.js';
 import { WORK_QUEUE, type WorkQueue } from './work-queue.port.js';
 
@@ -14,8 +16,17 @@ import { WORK_QUEUE, type WorkQueue } from './work-queue.port.js';
   providers: [
     {
       provide: WORK_QUEUE,
-      useFactory: (open: OpenEmbedded, clock: Clock): WorkQueue => new SqliteWorkQueue(open(), clock),
-      inject: [OPEN_EMBEDDED, CLOCK],
+      useFactory: async (settings: Settings, open: OpenEmbedded, clock: Clock): Promise<WorkQueue> => {
+        if (settings.rabbitmqUrl === null) return new SqliteWorkQueue(open(), clock);
+        const queue = new RabbitMqWorkQueue(clock, {
+          url: settings.rabbitmqUrl,
+          managementUrl: settings.rabbitmqManagementUrl,
+          queueName: settings.queueName,
+        });
+        await queue.ready();
+        return queue;
+      },
+      inject: [SETTINGS, OPEN_EMBEDDED, CLOCK],
     },
   ],
   exports: [WORK_QUEUE],

@@ -1,0 +1,213 @@
+import { encodeEnvelope, readEnvelope } from '../../domain/envelope.js';
+import { entryToJson, type JournalEntry } from '../../domain/journal.js';
+import { isTerminal } from '../../domain/lifecycle.js';
+import { type TaskRecord, type TaskStatus, taskToJson } from '../../domain/task.js';
+import { type Lease, type Settlement, type TaskChange } from '../../domain/task-change.js';
+import { type RedisConnection } from '../redis/redis-connection.js';
+import { CLAIM, CLEAR, COMMIT, LIST, MOVE_LEASE_ENDS, PURGE, TAKE, WITHDRAW } from './redis-task-scripts.js';
+import { RedisTaskWatch } from './redis-task-watch.js';
+import { cursorBehind, readCursor, readEntry, readRecord } from './stored-task.js';
+import {
+  type ClaimOutcome,
+  type CommitOutcome,
+  type EntryVersion,
+  type OutboxItem,
+  type SettlementItem,
+  type TaskPage,
+  type TaskStore,
+} from './task-store.port.js';
+
+const OUTBOX = 'tasks:outbox';
+const SETTLEMENTS = 'tasks:settlements';
+/** How many of a user's tasks one call of `list` looks at; a filter that finds less gives a shorter page. */
+const LOOKED_AT = 1_000;
+
+/** Tasks in Redis. Each method is one round trip. Durable as Redis is: see its `appendfsync`. */
+export class RedisTaskStore implements TaskStore {
+  private readonly scripts;
+  private readonly watchers: RedisTaskWatch;
+
+  /** `leaseMs`: how long a lease lasts after a commit or a renewal. */
+  constructor(
+    private readonly connection: RedisConnection,
+    private readonly leaseMs: number,
+  ) {
+    this.scripts = {
+      commit: connection.script('taskCommit', COMMIT),
+      claim: connection.script('taskClaim', CLAIM),
+      moveLeaseEnds: connection.script('taskMoveLeaseEnds', MOVE_LEASE_ENDS),
+      list: connection.script('taskList', LIST),
+      withdraw: connection.script('taskWithdraw', WITHDRAW),
+      take: connection.script('taskTake', TAKE),
+      clear: connection.script('taskClear', CLEAR),
+      purge: connection.script('taskPurge', PURGE),
+    };
+    this.watchers = new RedisTaskWatch(connection);
+  }
+
+  /** Resolves once {@link watch} hears of changes, which takes a moment after the start. */
+  get watching(): Promise<void> {
+    return this.watchers.ready;
+  }
+
+  async find(correlationId: string): Promise<TaskRecord | null> {
+    const json = await this.connection.run((client) => client.get(this.key(correlationId)));
+    return json === null ? null : readRecord(json);
+  }
+
+  async commit(change: TaskChange): Promise<CommitOutcome> {
+    const { lease } = change;
+    const fence = [lease?.token ?? '', lease?.workerId ?? '', this.leaseMs];
+    const kind = await this.scripts.commit(...changeFields(change), ...fence, ...entriesOf(change));
+    return { kind: kind as CommitOutcome['kind'] };
+  }
+
+  async claim(creation: TaskChange, workerId: string, leaseMs: number): Promise<ClaimOutcome> {
+    const { correlationId } = creation.record;
+    const fence = ['', workerId, leaseMs];
+    const answer = await this.scripts.claim(...changeFields(creation), ...fence, ...entriesOf(creation));
+    const [kind = '', ...rest] = answer as string[];
+    if (kind === 'busy') return { kind, retryAfterMs: Number(rest[0]) };
+    if (kind === 'finished') return { kind, record: readRecord(rest[0] ?? '') };
+    const [token, attempt, record = '', ...entries] = rest;
+    return {
+      kind: 'claimed',
+      lease: { correlationId, workerId, token: Number(token) },
+      record: readRecord(record),
+      journal: entries.map(readEntry),
+      attempt: Number(attempt),
+    };
+  }
+
+  async renew(leases: readonly Lease[]): Promise<readonly Lease[]> {
+    if (leases.length === 0) return [];
+    const lost = new Set(
+      (await this.scripts.moveLeaseEnds(this.leaseMs, ...leases.flatMap(leaseFields))) as number[],
+    );
+    return leases.filter((_, index) => lost.has(index));
+  }
+
+  async surrender(lease: Lease): Promise<void> {
+    await this.scripts.moveLeaseEnds(0, ...leaseFields(lease));
+  }
+
+  async journal(correlationId: string, afterSeq: number, limit: number): Promise<readonly JournalEntry[]> {
+    const key = `${this.key(correlationId)}:journal`;
+    const rows = await this.connection.run((client) =>
+      client.xrange(key, `${afterSeq + 1}-0`, '+', 'COUNT', limit),
+    );
+    return rows.map(([, [, json = '']]) => readEntry(json));
+  }
+
+  async list(
+    owner: string,
+    query: { readonly statuses?: readonly TaskStatus[]; readonly limit: number; readonly cursor?: string },
+  ): Promise<TaskPage> {
+    const { statuses, limit, cursor } = query;
+    if (statuses?.length === 0) return { tasks: [], nextCursor: null };
+    const after = readCursor(cursor);
+    const place = [after.createdAt, after.correlationId, LOOKED_AT];
+    const answer = await this.scripts.list(owner, limit, ...place, ...(statuses ?? []));
+    const [createdAt, correlationId = '', ...records] = answer as string[];
+    const nextCursor =
+      correlationId === '' ? null : cursorBehind({ createdAt: Number(createdAt), correlationId });
+    return { tasks: records.map(readRecord), nextCursor };
+  }
+
+  async withdraw(correlationId: string): Promise<boolean> {
+    return (await this.scripts.withdraw(correlationId)) === 1;
+  }
+
+  /** An entry that was taken before is handed out when its hold ends, whatever `olderThanMs` says. */
+  async takeOutbox(options: {
+    limit: number;
+    olderThanMs: number;
+    holdMs: number;
+  }): Promise<readonly OutboxItem[]> {
+    const taken = await this.take(OUTBOX, options.limit, options.olderThanMs, options.holdMs);
+    return taken.flatMap(({ seq, json }) => {
+      const reading = readEnvelope(Buffer.from(json));
+      // What a newer version wrote is left to that version.
+      return reading.kind === 'envelope' ? [{ seq, envelope: reading.envelope }] : [];
+    });
+  }
+
+  async clearOutbox(entries: readonly EntryVersion[]): Promise<void> {
+    await this.clear(OUTBOX, entries);
+  }
+
+  async takeSettlements(options: { limit: number; holdMs: number }): Promise<readonly SettlementItem[]> {
+    const taken = await this.take(SETTLEMENTS, options.limit, 0, options.holdMs);
+    return taken.map(({ seq, json }) => ({ seq, settlement: JSON.parse(json) as Settlement }));
+  }
+
+  async clearSettlements(entries: readonly EntryVersion[]): Promise<void> {
+    await this.clear(SETTLEMENTS, entries);
+  }
+
+  watch(correlationId: string, listener: () => void): () => void {
+    return this.watchers.add(correlationId, listener);
+  }
+
+  async purge(finishedBefore: number, limit: number): Promise<readonly string[]> {
+    return (await this.scripts.purge(finishedBefore, limit)) as string[];
+  }
+
+  ping(): Promise<void> {
+    return this.connection.ping();
+  }
+
+  async close(): Promise<void> {
+    this.watchers.stop();
+  }
+
+  private key(correlationId: string): string {
+    return `${this.connection.prefix}task:${correlationId}`;
+  }
+
+  private async take(list: string, limit: number, olderThanMs: number, holdMs: number) {
+    const bodies = (await this.scripts.take(list, limit, olderThanMs, holdMs)) as string[];
+    return bodies.map((body) => {
+      const space = body.indexOf(' ');
+      return { seq: Number(body.slice(0, space)), json: body.slice(space + 1) };
+    });
+  }
+
+  private async clear(list: string, entries: readonly EntryVersion[]): Promise<void> {
+    if (entries.length === 0) return;
+    await this.scripts.clear(list, ...entries.flatMap(({ correlationId, seq }) => [correlationId, seq]));
+  }
+}
+
+function leaseFields({ correlationId, token, workerId }: Lease): (string | number)[] {
+  return [correlationId, token, workerId];
+}
+
+/** The change's fields in the order that the scripts read them. */
+function changeFields({ record, entries, ...change }: TaskChange): (string | number)[] {
+  return [
+    record.correlationId,
+    JSON.stringify(taskToJson(record)),
+    change.expectedSeq,
+    record.owner === null ? '' : `=${record.owner}`,
+    record.createdAt,
+    isTerminal(record.status) ? (record.finishedAt ?? record.updatedAt) : '',
+    change.endsLease ? 1 : 0,
+    entries.some(startsAttemptsAnew) ? 1 : 0,
+    change.outbox === undefined ? '' : encodeEnvelope(change.outbox).toString(),
+    change.settlement === undefined ? '' : JSON.stringify(change.settlement),
+  ];
+}
+
+function entriesOf({ entries, expectedSeq }: TaskChange): string[] {
+  return entries.map((entry, index) => {
+    if (entry.seq !== expectedSeq + index + 1)
+      throw new Error('The entries of a change must follow each other.');
+    return JSON.stringify(entryToJson(entry));
+  });
+}
+
+/** Progress, a proper hand-back and an extension each give the task its full number of attempts again. */
+function startsAttemptsAnew({ type }: JournalEntry): boolean {
+  return type === 'tick' || type === 'released' || type === 'extended';
+}

@@ -1,0 +1,216 @@
+import { randomUUID } from 'node:crypto';
+import { type AddressInfo, connect as connectSocket, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { connect, type Channel } from 'amqplib';
+import { systemClock } from '../../src/config/system-clock.js';
+import { RabbitMqWorkQueue } from '../../src/ports/work-queue/rabbitmq-work-queue.js';
+import { type WorkQueue } from '../../src/ports/work-queue/work-queue.port.js';
+import { type RabbitMqServer, startRabbitMq } from '../support/servers/rabbitmq-server.js';
+import { workQueueContract } from './work-queue.contract.js';
+import { numbered, Scene, textsOf, type WorkQueueHarness } from './work-queue.harness.js';
+
+const DELIVERY_LIMIT = 3;
+
+let server: RabbitMqServer;
+beforeAll(async () => {
+  server = await startRabbitMq();
+}, 90_000);
+afterAll(() => server.stop());
+
+/** The wire between one instance and the broker; cutting it is what the broker sees of a crash. */
+class Wire {
+  private readonly sockets = new Set<Socket>();
+
+  private constructor(private readonly listener: Server) {}
+
+  static async to(url: string): Promise<{ wire: Wire; url: string }> {
+    const { hostname, port } = new URL(url);
+    const listener = createServer();
+    const wire = new Wire(listener);
+    listener.on('connection', (near) => {
+      const far = connectSocket(Number(port || 5672), hostname);
+      near.pipe(far).pipe(near);
+      for (const socket of [near, far]) {
+        wire.sockets.add(socket);
+        socket.on('error', () => wire.cut());
+        socket.on('close', () => wire.sockets.delete(socket));
+      }
+    });
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+    const through = new URL(url);
+    through.host = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
+    return { wire, url: through.href };
+  }
+
+  /** Ends what is connected; new connections are let through. */
+  cut(): void {
+    this.sockets.forEach((socket) => socket.destroy());
+  }
+
+  close(): void {
+    this.listener.close();
+    this.cut();
+  }
+}
+
+class RabbitMqHarness implements WorkQueueHarness {
+  readonly deliveryLimit = DELIVERY_LIMIT;
+  readonly visibilityMs = 100;
+  readonly name = `euglena.test.${randomUUID()}`;
+  readonly wires = new Map<WorkQueue, Wire>();
+
+  private constructor(private first: WorkQueue | undefined) {}
+
+  static async open(): Promise<RabbitMqHarness> {
+    const harness = new RabbitMqHarness(undefined);
+    harness.first = await harness.again();
+    return harness;
+  }
+
+  get queue(): WorkQueue {
+    if (this.first === undefined) throw new Error('not open');
+    return this.first;
+  }
+
+  async again(): Promise<WorkQueue> {
+    const { wire, url } = await Wire.to(server.url);
+    const queue = new RabbitMqWorkQueue(systemClock, {
+      url,
+      managementUrl: server.managementUrl,
+      queueName: this.name,
+      deliveryLimit: DELIVERY_LIMIT,
+      retryDelayMs: 20,
+    });
+    this.wires.set(queue, wire);
+    await queue.ready();
+    return queue;
+  }
+
+  now(): number {
+    return systemClock.now();
+  }
+
+  async elapse(ms: number): Promise<void> {
+    await delay(ms);
+  }
+
+  async crash(queue: WorkQueue): Promise<void> {
+    this.wires.get(queue)?.close();
+    await queue.close();
+  }
+
+  async close(): Promise<void> {
+    for (const [queue, wire] of this.wires) {
+      await queue.close();
+      wire.close();
+    }
+    await onChannel(async (channel) => {
+      await channel.deleteQueue(this.name);
+      await channel.deleteQueue(`${this.name}.dead`);
+    });
+  }
+}
+
+/** What another AMQP client does. */
+async function onChannel(work: (channel: Channel) => Promise<void>): Promise<void> {
+  const connection = await connect(server.url);
+  try {
+    await work(await connection.createChannel());
+  } finally {
+    await connection.close();
+  }
+}
+
+workQueueContract('RabbitMQ', () => RabbitMqHarness.open());
+
+describe('work queue on RabbitMQ, beyond the contract', () => {
+  let harness: RabbitMqHarness;
+  let scene: Scene;
+  beforeEach(async () => {
+    harness = await RabbitMqHarness.open();
+    scene = new Scene(harness);
+  });
+  afterEach(() => harness.close());
+
+  // Not portable: other adapters have no other clients.
+  it('hands out and defers what another AMQP client published with nothing but a body', async () => {
+    await onChannel(async (channel) => {
+      channel.sendToQueue(harness.name, Buffer.from('foreign'));
+      await channel.checkQueue(harness.name);
+    });
+    const { received } = await scene.collect((delivery) =>
+      delivery.deliveries === 1 ? delivery.defer(20) : delivery.ack(),
+    );
+    await scene.until('both deliveries', () => received.length === 2);
+    expect(received).toMatchObject([{ text: 'foreign', deliveries: 1 }, { text: 'foreign', deliveries: 2 }]);
+  });
+
+  // Not portable: the connection is this adapter's own.
+  it('delivers again after the connection was cut, and works on by itself', async () => {
+    const { received } = await scene.collect((delivery) =>
+      delivery.deliveries === 1 ? new Promise<void>(() => undefined) : delivery.ack(),
+      { concurrency: 2 },
+    );
+    await scene.publish('in hand');
+    await scene.until('the first delivery', () => received.length === 1);
+    harness.wires.get(harness.queue)?.cut();
+    await scene.until('the second delivery', () => received.length === 2);
+    expect(received[1]).toMatchObject({ text: 'in hand', deliveries: 2 });
+    await scene.depthIs({ ready: 0, dead: 0 });
+  });
+
+  // Not portable: the queue is deleted under the adapter.
+  it('does not take a message that has no queue to go to, and declares the queue again', async () => {
+    await onChannel(async (channel) => void (await channel.deleteQueue(harness.name)));
+    await expect(scene.publish('lost')).rejects.toMatchObject({ code: 'engine_unavailable' });
+    await scene.publish('kept');
+    await scene.depthIs({ ready: 1 });
+  });
+
+  // Not portable: how the settings of this engine can be wrong.
+  it.each([
+    ['a wrong password', (url: URL) => (url.password = 'topsecret'), /user name, the password/],
+    ['an unknown virtual host', (url: URL) => (url.pathname = '/nowhere'), /no such virtual host/],
+  ])('says at start what is wrong with %s, without the password', async (_, spoil, sentence) => {
+    const url = new URL(server.url);
+    spoil(url);
+    const queue = new RabbitMqWorkQueue(systemClock, { url: url.href, managementUrl: null, queueName: harness.name });
+    const refusal = await queue.ready().catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ name: 'EuglenaError', code: 'engine_unavailable' });
+    expect(String(refusal)).toMatch(sentence);
+    expect(String(refusal)).not.toMatch(/topsecret|guest/);
+  });
+
+  it('says at start that the queue exists with other arguments', async () => {
+    const queueName = `${harness.name}.classic`;
+    await onChannel(async (channel) => void (await channel.assertQueue(queueName, { durable: true })));
+    const queue = new RabbitMqWorkQueue(systemClock, { url: server.url, managementUrl: null, queueName });
+    await expect(queue.ready()).rejects.toThrow(/exists on the broker with other arguments \(x-queue-type\)/);
+    await onChannel(async (channel) => {
+      await channel.deleteQueue(queueName);
+      await channel.deleteQueue(`${queueName}.dead`);
+    });
+  });
+
+  // Not portable: only a broker of our own can be restarted.
+  it('loses none of 200 messages over a restart of the broker, and the consumer comes back by itself', async () => {
+    if (server.restart === undefined) return;
+    await Promise.all(numbered(200).map((text) => scene.publish(text)));
+    let holding = true;
+    const { received } = await scene.collect(
+      (delivery) => (holding ? new Promise<void>(() => undefined) : delivery.ack()),
+      { concurrency: 5 },
+    );
+    const { received: elsewhere } = await scene.collect(
+      (delivery) => (holding ? new Promise<void>(() => undefined) : delivery.ack()),
+      { concurrency: 50, queue: await harness.again() },
+    );
+    await scene.until('the first deliveries', () => received.length === 5 && elsewhere.length === 50);
+    await server.restart();
+    holding = false;
+    const texts = () => new Set(textsOf([...received.slice(5), ...elsewhere.slice(50)]));
+    await scene.until('all of them again', () => texts().size >= 200);
+    await scene.depthIs({ ready: 0, dead: 0 });
+  }, 120_000);
+});

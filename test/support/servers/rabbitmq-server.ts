@@ -1,0 +1,156 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { eventually } from '../eventually.js';
+
+/** A broker for tests: private to the caller, or one that the environment names. */
+export interface RabbitMqServer {
+  readonly url: string;
+  /** The management API with credentials; null when only a URL without one was given. */
+  readonly managementUrl: string | null;
+  /** Stops and starts the broker over the same data; absent when the broker belongs to somebody else. */
+  restart?(): Promise<void>;
+  stop(): Promise<void>;
+  /** Ends the broker at once, as a power cut would. */
+  kill(): void;
+}
+
+/** Debian's server script: the wrapper in the PATH would change to another user. */
+const BINARY = '/usr/lib/rabbitmq/bin/rabbitmq-server';
+const START_MS = 60_000;
+
+/** Takes `RABBITMQ_URL` (and `RABBITMQ_MANAGEMENT_URL`) if given, else starts Debian's server, installing it if it may. */
+export async function startRabbitMq(): Promise<RabbitMqServer> {
+  const { RABBITMQ_URL: url, RABBITMQ_MANAGEMENT_URL: managementUrl } = process.env;
+  if (url) {
+    return {
+      url,
+      managementUrl: managementUrl || null,
+      stop: () => Promise.resolve(),
+      kill: () => undefined,
+    };
+  }
+  install();
+  const node = new PrivateNode(await freePort(), await freePort(), await freePort());
+  await node.start();
+  return node;
+}
+
+class PrivateNode implements RabbitMqServer {
+  readonly url: string;
+  readonly managementUrl: string;
+  private readonly home = mkdtempSync(join(tmpdir(), 'euglena-rabbitmq-'));
+  private readonly env: Record<string, string>;
+  private pid: number | undefined;
+  private ended: Promise<void> = Promise.resolve();
+
+  constructor(port: number, managementPort: number, distributionPort: number) {
+    this.url = `amqp://guest:guest@127.0.0.1:${port}`;
+    this.managementUrl = `http://guest:guest@127.0.0.1:${managementPort}`;
+    this.env = this.configure(port, managementPort, distributionPort);
+  }
+
+  async start(): Promise<void> {
+    // A group of its own: the script starts the Erlang machine as a child.
+    const child = spawn(BINARY, [], { env: this.env, stdio: 'ignore', detached: true });
+    this.pid = child.pid;
+    this.ended = new Promise((resolve) => child.once('exit', () => resolve()));
+    const failed = this.ended.then(() => Promise.reject(new Error('the RabbitMQ server ended while it started')));
+    await Promise.race([failed, eventually('a RabbitMQ server', () => this.answers(), START_MS)]);
+    failed.catch(() => undefined);
+  }
+
+  async restart(): Promise<void> {
+    await this.end('SIGTERM');
+    await this.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.end('SIGKILL');
+    rmSync(this.home, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  kill(): void {
+    this.signal('SIGKILL');
+  }
+
+  private async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    this.signal(signal);
+    await this.ended;
+    this.pid = undefined;
+  }
+
+  private signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+    if (this.pid === undefined) return;
+    try {
+      process.kill(-this.pid, signal);
+    } catch {
+      // It has ended already.
+    }
+  }
+
+  /** Health check of the management API: the node runs and its listeners are open. */
+  private async answers(): Promise<boolean> {
+    const { username, password, origin } = new URL(this.managementUrl);
+    const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+    try {
+      const answer = await fetch(`${origin}/api/health/checks/port-listener/${new URL(this.url).port}`, {
+        headers: { authorization },
+      });
+      return answer.ok;
+    } catch {
+      return false;
+    }
+  }
+
+  private configure(port: number, managementPort: number, distributionPort: number): Record<string, string> {
+    const file = (name: string, text: string): string => {
+      writeFileSync(join(this.home, name), text);
+      return join(this.home, name);
+    };
+    mkdirSync(join(this.home, 'data'));
+    return {
+      PATH: process.env.PATH ?? '/usr/bin:/bin',
+      HOME: this.home,
+      RABBITMQ_NODENAME: `euglena-${port}@localhost`,
+      RABBITMQ_DIST_PORT: `${distributionPort}`,
+      RABBITMQ_MNESIA_BASE: join(this.home, 'data'),
+      RABBITMQ_LOG_BASE: join(this.home, 'log'),
+      RABBITMQ_ENABLED_PLUGINS_FILE: file('plugins', '[rabbitmq_management].\n'),
+      RABBITMQ_CONFIG_FILE: file(
+        'rabbitmq.conf',
+        [
+          `listeners.tcp.1 = 127.0.0.1:${port}`,
+          'management.tcp.ip = 127.0.0.1',
+          `management.tcp.port = ${managementPort}`,
+          'collect_statistics_interval = 200',
+          '',
+        ].join('\n'),
+      ),
+      // Quorum queues report their figures at this interval (ms); five seconds would make the tests wait.
+      RABBITMQ_ADVANCED_CONFIG_FILE: file('advanced.config', '[{rabbit, [{quorum_tick_interval, 200}]}].\n'),
+    };
+  }
+}
+
+function install(): void {
+  if (existsSync(BINARY)) return;
+  if (process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
+    spawnSync('apt-get', ['install', '-y', '--no-install-recommends', 'rabbitmq-server'], { stdio: 'ignore' });
+  }
+  if (!existsSync(BINARY)) {
+    throw new Error(
+      `These tests need a RabbitMQ: set RABBITMQ_URL, install Debian's rabbitmq-server (${BINARY}), or run as root.`,
+    );
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
