@@ -1,5 +1,6 @@
 import { Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
-import { CLOCK } from '../../config/settings.module.js';
+import { CLOCK, SETTINGS } from '../../config/settings.module.js';
+import { type Settings } from '../../config/settings.js';
 import { type Clock } from '../../domain/clock.js';
 import {
   EmbeddedDatabaseModule,
@@ -14,8 +15,10 @@ import { WORK_QUEUE, type WorkQueue } from './work-queue.port.js';
   providers: [
     {
       provide: WORK_QUEUE,
-      useFactory: (open: OpenEmbedded, clock: Clock): WorkQueue => new SqliteWorkQueue(open(), clock),
-      inject: [OPEN_EMBEDDED, CLOCK],
+      // A killed worker's message comes back when its lease has run out: before that nobody could take the task.
+      useFactory: (open: OpenEmbedded, clock: Clock, settings: Settings): WorkQueue =>
+        new SqliteWorkQueue(open(), clock, { visibilityMs: settings.agent.leaseMs }),
+      inject: [OPEN_EMBEDDED, CLOCK, SETTINGS],
     },
   ],
   exports: [WORK_QUEUE],
