@@ -1,5 +1,9 @@
-import 'reflect-metadata';
 import process from 'node:process';
-import { runRole } from './boot/run-role.js';
+import { setFlagsFromString } from 'node:v8';
+
+// Loading a thousand modules would otherwise grow V8's young generation for good: 20 MB that an idle role never uses.
+setFlagsFromString('--semi-space-growth-factor=1');
+await import('reflect-metadata');
+const { runRole } = await import('./boot/run-role.js');
 
 await runRole(process.argv.slice(2));

@@ -37,4 +37,5 @@ async function printFirstSteps(dataDir: string, url: string): Promise<void> {
     `curl -sS ${url}/tasks -H 'content-type: application/json' -H 'authorization: Bearer ${token}' \\\n` +
       `  -d '{"mandate": "How does Euglena decide how many agents to run?", "max_ticks": 12}'\n`,
   );
+  console.log(`Then ask for its answer: npm run --silent euglena -- watch <correlation_id> --url ${url}\n`);
 }

@@ -44,7 +44,7 @@ export function encodeEnvelope(envelope: TaskEnvelope): Buffer {
   );
 }
 
-/** Reads a queued message. Total: any bytes give an envelope, `newer`, or `malformed` with a reason for a person. */
+/** Reads a queued message. Total: whatever the bytes, they give an envelope, `newer`, or `malformed` with a reason for a person. */
 export function readEnvelope(body: Buffer): EnvelopeReading {
   if (body.byteLength > ENVELOPE_MAX_BYTES) return malformed(`larger than ${ENVELOPE_MAX_BYTES} bytes`);
   let json: unknown;

@@ -9,7 +9,7 @@ export type ParsedAction =
   | { readonly kind: 'unparseable'; readonly reason: string };
 
 /**
- * Finds the action in a model's reply. Total: any text gives the first well-formed action or `unparseable`, never a throw,
+ * Finds the action in a model's reply. Total: whatever the text, it gives the first well-formed action or `unparseable`, never a throw,
  * in time linear in its length.
  *
  * Three ways to say an action are read: a JSON object (`{"thought","action","argument"}` and the obvious spellings, alone,

@@ -5,8 +5,8 @@ import { rootModule } from '../../src/boot/role-graph.js';
 import { readSettings, type Role, ROLES } from '../../src/config/settings.js';
 import { ManualClock } from '../support/manual-clock.js';
 
-/** Every role: the settings, the data folder's handle, and health. */
-const BASE = ['EmbeddedDatabase', 'Health', 'RoleHealth', 'Root', 'Settings', 'Terminus'];
+/** Every role: the settings, the handles on the data folder and on Redis, and health. */
+const BASE = ['EmbeddedDatabase', 'Health', 'Redis', 'RoleHealth', 'Root', 'Settings', 'Terminus'];
 const MODULES: Record<Exclude<Role, 'all'>, readonly string[]> = {
   gateway: ['Gateway', 'Identity', 'Presence', 'Quota', 'TaskStore', 'WorkQueue'],
   agent: [
@@ -75,7 +75,7 @@ describe.each(ROLES)('the graph of role %s', (role) => {
 
   it('provides exactly the ports of these modules', () => {
     const ports = modulesOf(role).filter((name) => ![...BASE, ...NOT_PORTS].includes(name));
-    const expected = [...ports, 'Settings', 'Clock', 'OpenEmbedded', 'HealthChecks'].sort();
+    const expected = [...ports, 'Settings', 'Clock', 'OpenEmbedded', 'OpenRedis', 'HealthChecks'].sort();
     expect(graphOf(role).tokens).toEqual(expected);
   });
 });

@@ -93,6 +93,14 @@ export function quotaContract(name: string, open: () => Promise<QuotaHarness>): 
         expect(await quota.usage(ALICE)).toEqual(usageOf(4));
       });
 
+      it('counts a kept reservation as made anew, so that a late retry does not lose it as an orphan', async () => {
+        await quota.reserve(ALICE, 'task-1', 10);
+        await harness.elapse(300);
+        expect(await quota.unsettled(200, 10)).toHaveLength(1);
+        await quota.reserve(ALICE, 'task-1', 10);
+        expect(await quota.unsettled(200, 10)).toEqual([]);
+      });
+
       it('puts the new reservation of a settled task in place of its charge, if the limit covers it', async () => {
         await quota.reserve(ALICE, 'task-1', 200);
         await quota.settle('task-1', 100);

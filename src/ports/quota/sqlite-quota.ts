@@ -34,7 +34,10 @@ export class SqliteQuota implements Quota {
   async reserve(owner: string, correlationId: string, ticks: number): Promise<Reservation> {
     return this.database.transaction(() => {
       const kept = this.ticksKept(correlationId);
-      if (kept !== null) return { kind: 'reserved', ticks: kept, usage: this.usageNow(owner) };
+      if (kept !== null) {
+        this.touch(correlationId);
+        return { kind: 'reserved', ticks: kept, usage: this.usageNow(owner) };
+      }
       if (ticks > this.usageNow(owner, correlationId).remaining) {
         return { kind: 'exceeded', usage: this.usageNow(owner) };
       }
@@ -54,6 +57,15 @@ export class SqliteQuota implements Quota {
       );
       return { kind: 'reserved', ticks, usage: this.usageNow(owner) };
     });
+  }
+
+  /** A retry that is under way must not find its reservation taken for an orphan. */
+  private touch(correlationId: string): void {
+    this.database.run(
+      'UPDATE quota_ledger SET at = ? WHERE correlation_id = ?',
+      this.clock.now(),
+      correlationId,
+    );
   }
 
   async settle(correlationId: string, usedTicks: number): Promise<void> {

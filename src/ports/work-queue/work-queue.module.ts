@@ -17,7 +17,10 @@ import { WORK_QUEUE, type WorkQueue } from './work-queue.port.js';
     {
       provide: WORK_QUEUE,
       useFactory: async (settings: Settings, open: OpenEmbedded, clock: Clock): Promise<WorkQueue> => {
-        if (settings.rabbitmqUrl === null) return new SqliteWorkQueue(open(), clock);
+        if (settings.rabbitmqUrl === null) {
+          // A killed worker's message comes back when its lease has run out: before that nobody could take the task.
+          return new SqliteWorkQueue(open(), clock, { visibilityMs: settings.agent.leaseMs });
+        }
         const queue = new RabbitMqWorkQueue(clock, {
           url: settings.rabbitmqUrl,
           managementUrl: settings.rabbitmqManagementUrl,
