@@ -143,13 +143,16 @@ describe('work queue on RabbitMQ, beyond the contract', () => {
       delivery.deliveries === 1 ? delivery.defer(20) : delivery.ack(),
     );
     await scene.until('both deliveries', () => received.length === 2);
-    expect(received).toMatchObject([{ text: 'foreign', deliveries: 1 }, { text: 'foreign', deliveries: 2 }]);
+    expect(received).toMatchObject([
+      { text: 'foreign', deliveries: 1 },
+      { text: 'foreign', deliveries: 2 },
+    ]);
   });
 
   // Not portable: the connection is this adapter's own.
   it('delivers again after the connection was cut, and works on by itself', async () => {
-    const { received } = await scene.collect((delivery) =>
-      delivery.deliveries === 1 ? new Promise<void>(() => undefined) : delivery.ack(),
+    const { received } = await scene.collect(
+      (delivery) => (delivery.deliveries === 1 ? new Promise<void>(() => undefined) : delivery.ack()),
       { concurrency: 2 },
     );
     await scene.publish('in hand');
@@ -175,7 +178,11 @@ describe('work queue on RabbitMQ, beyond the contract', () => {
   ])('says at start what is wrong with %s, without the password', async (_, spoil, sentence) => {
     const url = new URL(server.url);
     spoil(url);
-    const queue = new RabbitMqWorkQueue(systemClock, { url: url.href, managementUrl: null, queueName: harness.name });
+    const queue = new RabbitMqWorkQueue(systemClock, {
+      url: url.href,
+      managementUrl: null,
+      queueName: harness.name,
+    });
     const refusal = await queue.ready().catch((error: unknown) => error);
     expect(refusal).toMatchObject({ name: 'EuglenaError', code: 'engine_unavailable' });
     expect(String(refusal)).toMatch(sentence);

@@ -57,10 +57,17 @@ describe('the whole system on Redis, RabbitMQ and ChromaDB', () => {
       const done = async (id: string) => TERMINAL.has((await api.task(id)).status);
       for (const id of ids) await eventually(`task ${id} has ended`, () => done(id), 60_000);
       const tasks = await Promise.all(ids.map((id) => api.task(id)));
-      expect(tasks.map(({ status, usage }) => [status, usage.ticks])).toEqual(ids.map(() => ['completed', 2]));
+      expect(tasks.map(({ status, usage }) => [status, usage.ticks])).toEqual(
+        ids.map(() => ['completed', 2]),
+      );
 
       const stored = JSON.parse((await redis.get(`task:${ids[0]}`)) ?? '{}') as Record<string, unknown>;
-      expect(stored).toMatchObject({ correlation_id: ids[0], status: 'completed', mandate: 'mandate 0', tick: 2 });
+      expect(stored).toMatchObject({
+        correlation_id: ids[0],
+        status: 'completed',
+        mandate: 'mandate 0',
+        tick: 2,
+      });
       await eventually('unused ticks are back', async () => (await api.quotaUsed()) === 400);
     } finally {
       redis.disconnect();
@@ -95,14 +102,20 @@ describe('the whole system on Redis, RabbitMQ and ChromaDB', () => {
       const channel = await connection.createConfirmChannel();
       const id = randomUUID();
       channel.sendToQueue(queue, Buffer.from('not a task'));
-      channel.sendToQueue(queue, Buffer.from(JSON.stringify({ mandate: 'foreign', max_ticks: 3, correlation_id: id })));
+      channel.sendToQueue(
+        queue,
+        Buffer.from(JSON.stringify({ mandate: 'foreign', max_ticks: 3, correlation_id: id })),
+      );
       await channel.waitForConfirms();
       const stored = await eventually('the foreign task is completed', async () => {
         const text = await redis.get(`task:${id}`);
         return text?.includes('"completed"') ? text : null;
       });
       expect(JSON.parse(stored)).toMatchObject({ status: 'completed', mandate: 'foreign', user_id: null });
-      const dead = await eventually('the other is dead-lettered', () => channel.get(`${queue}.dead`));
+      const dead = await eventually(
+        'the other is dead-lettered',
+        async () => (await channel.get(`${queue}.dead`)) || null,
+      );
       expect(dead.content.toString()).toBe('not a task');
     } finally {
       redis.disconnect();

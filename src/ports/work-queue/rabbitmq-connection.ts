@@ -90,7 +90,10 @@ export class RabbitConnection {
       return await Promise.race([work(), aborted(signal)]);
     } catch (error) {
       if (error instanceof EuglenaError) throw error;
-      throw this.unavailable(signal.aborted ? `did not answer in time (${what})` : `failed to ${what}`, error);
+      throw this.unavailable(
+        signal.aborted ? `did not answer in time (${what})` : `failed to ${what}`,
+        error,
+      );
     }
   }
 
@@ -117,7 +120,8 @@ export class RabbitConnection {
         signal.removeEventListener('abort', end);
         this.manager.removeListener('connect', end);
         this.manager.removeListener('connectFailed', refused);
-        if (this.manager.connection === undefined) reject(this.refusal ?? this.unavailable('cannot be reached'));
+        if (this.manager.connection === undefined)
+          reject(this.refusal ?? this.unavailable('cannot be reached'));
         else resolve(this.manager.connection);
       };
       const refused = () => {
@@ -140,7 +144,8 @@ export class RabbitConnection {
     } else {
       this.refusal = undefined;
     }
-    if (this.refusal !== undefined && this.refusal.message !== before) this.logger.error(this.refusal.message);
+    if (this.refusal !== undefined && this.refusal.message !== before)
+      this.logger.error(this.refusal.message);
   }
 }
 

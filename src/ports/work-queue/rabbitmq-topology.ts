@@ -31,7 +31,11 @@ export const deadQueueOf = (queueName: string) => `${queueName}.dead`;
 export const parkingPrefixOf = (queueName: string) => `${queueName}.parked.`;
 
 /** Declares the queue of work and its dead-letter queue; fails when they exist with other arguments. */
-export async function declareTopology(channel: Channel, queueName: string, deliveryLimit: number): Promise<void> {
+export async function declareTopology(
+  channel: Channel,
+  queueName: string,
+  deliveryLimit: number,
+): Promise<void> {
   await channel.assertQueue(deadQueueOf(queueName), {
     durable: true,
     arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': NO_DELIVERY_LIMIT },

@@ -150,11 +150,13 @@ export class RabbitMqWorkQueue implements WorkQueue {
 
   private async ownParked(): Promise<number> {
     const counts = this.publisher.parkingQueues().map((name) =>
-      this.connection.run('read a parking queue', (channel) => channel.checkQueue(name)).then(
-        ({ messageCount }) => messageCount,
-        // Deleted since: it holds nothing.
-        () => 0,
-      ),
+      this.connection
+        .run('read a parking queue', (channel) => channel.checkQueue(name))
+        .then(
+          ({ messageCount }) => messageCount,
+          // Deleted since: it holds nothing.
+          () => 0,
+        ),
     );
     return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
   }

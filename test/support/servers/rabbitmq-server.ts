@@ -57,7 +57,9 @@ class PrivateNode implements RabbitMqServer {
     const child = spawn(BINARY, [], { env: this.env, stdio: 'ignore', detached: true });
     this.pid = child.pid;
     this.ended = new Promise((resolve) => child.once('exit', () => resolve()));
-    const failed = this.ended.then(() => Promise.reject(new Error('the RabbitMQ server ended while it started')));
+    const failed = this.ended.then(() =>
+      Promise.reject(new Error('the RabbitMQ server ended while it started')),
+    );
     await Promise.race([failed, eventually('a RabbitMQ server', () => this.answers(), START_MS)]);
     failed.catch(() => undefined);
   }
@@ -138,7 +140,9 @@ class PrivateNode implements RabbitMqServer {
 function install(): void {
   if (existsSync(BINARY)) return;
   if (process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
-    spawnSync('apt-get', ['install', '-y', '--no-install-recommends', 'rabbitmq-server'], { stdio: 'ignore' });
+    spawnSync('apt-get', ['install', '-y', '--no-install-recommends', 'rabbitmq-server'], {
+      stdio: 'ignore',
+    });
   }
   if (!existsSync(BINARY)) {
     throw new Error(
