@@ -9,6 +9,9 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** How long an operation may take, the wait for a lost connection included, in ms. */
 export const OPERATION_TIMEOUT_MS = 3_000;
 
+/** The client does not tell why the broker closed the connection instead of opening the virtual host. */
+const VHOST_REFUSED = /NOT[-_]ALLOWED|\b530\b|ConnectionOpenOk; got <ConnectionClose/;
+
 /** The broker answered, and will give the same answer until somebody changes the settings or the broker. */
 export class BrokerRefusal extends EuglenaError {
   constructor(detail: string) {
@@ -82,12 +85,12 @@ export class RabbitConnection {
     });
   }
 
-  /** Every failure comes out as `engine_unavailable`. */
-  async inTime<T>(what: string, work: () => Promise<T>): Promise<T> {
+  /** Every failure comes out as `engine_unavailable`. The signal tells `work` that its time is over. */
+  async inTime<T>(what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     this.requireOpen();
     const signal = AbortSignal.timeout(OPERATION_TIMEOUT_MS);
     try {
-      return await Promise.race([work(), aborted(signal)]);
+      return await Promise.race([work(signal), aborted(signal)]);
     } catch (error) {
       if (error instanceof EuglenaError) throw error;
       throw this.unavailable(
@@ -139,8 +142,10 @@ export class RabbitConnection {
       this.refusal = new BrokerRefusal(
         `${this.place} refuses the user name, the password or their access to the virtual host (RABBITMQ_URL).`,
       );
-    } else if (/NOT[-_]ALLOWED|\b530\b/.test(error.message)) {
-      this.refusal = new BrokerRefusal(`${this.place} has no such virtual host (the path of RABBITMQ_URL).`);
+    } else if (VHOST_REFUSED.test(error.message)) {
+      this.refusal = new BrokerRefusal(
+        `${this.place} has no such virtual host, or not for this user (the path of RABBITMQ_URL).`,
+      );
     } else {
       this.refusal = undefined;
     }

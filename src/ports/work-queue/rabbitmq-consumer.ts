@@ -65,25 +65,33 @@ export class RabbitConsumer implements Consumer {
 
   private async openNew(): Promise<void> {
     if (this.off.signal.aborted) return;
-    await this.connection.inTime('start a consumer', async () => {
-      // The queues exist once the publisher's channel is open.
-      await this.options.publisher.open();
-      const channel = await this.connection.channel();
-      const source = { channel, closed: false, consumerTag: '' };
-      channel.on('close', () => this.lost(source));
-      await channel.prefetch(this.concurrency);
-      const { consumerTag } = await channel.consume(this.options.queueName, (message) => {
-        if (message === null) void channel.close().catch(() => undefined);
-        else this.take(source, message);
-      });
-      this.source = Object.assign(source, { consumerTag });
+    // The queues exist once the publisher's channel is open.
+    await this.options.publisher.open();
+    const channel = await this.connection.inTime('open a channel', () => this.connection.channel());
+    const source = { channel, closed: false, consumerTag: '' };
+    channel.on('close', () => {
+      source.closed = true;
+      if (this.source === source && !this.off.signal.aborted) this.openLater();
     });
+    try {
+      source.consumerTag = await this.connection.inTime('start a consumer', () => this.subscribe(source));
+      if (source.closed) throw this.connection.unavailable('closed a channel');
+      this.source = source;
+    } catch (error) {
+      void channel.close().catch(() => undefined);
+      throw error;
+    }
   }
 
-  private lost(source: ConsumerChannel): void {
-    source.closed = true;
-    if (this.off.signal.aborted) return;
-    this.openLater();
+  private async subscribe(source: ConsumerChannel): Promise<string> {
+    const { channel } = source;
+    await channel.prefetch(this.concurrency);
+    const { consumerTag } = await channel.consume(this.options.queueName, (message) => {
+      // Without a message, the broker says that it ended the consumer: the queue was deleted or moved.
+      if (message === null) void channel.close().catch(() => undefined);
+      else this.take(source, message);
+    });
+    return consumerTag;
   }
 
   private openLater(): void {

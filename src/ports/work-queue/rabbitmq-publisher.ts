@@ -32,8 +32,10 @@ export class RabbitPublisher {
     this.connection.requireOpen();
     this.connection.requireUnblocked();
     const messageId = randomUUID();
-    await this.connection.inTime('publish a message', async () => {
+    await this.connection.inTime('publish a message', async (signal) => {
       const channel = await this.open();
+      // Its caller has been told that it was not published.
+      if (signal.aborted) return;
       await new Promise<void>((resolve, reject) => {
         const options = {
           contentType: 'application/json',
@@ -81,7 +83,7 @@ export class RabbitPublisher {
         throw this.refusalOf(error);
       }
     });
-    const channel = await this.connection.confirmChannel();
+    const channel = await this.connection.inTime('open a channel', () => this.connection.confirmChannel());
     channel.on('return', ({ properties }) => this.returned.add(String(properties.messageId)));
     channel.on('close', () => (this.opening = undefined));
     return channel;
