@@ -1,9 +1,10 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../eventually.js';
+import { installDebianPackage } from './debian-package.js';
 
 /** A broker for tests: private to the caller, or one that the environment names. */
 export interface RabbitMqServer {
@@ -139,11 +140,7 @@ class PrivateNode implements RabbitMqServer {
 
 function install(): void {
   if (existsSync(BINARY)) return;
-  if (process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
-    spawnSync('apt-get', ['install', '-y', '--no-install-recommends', 'rabbitmq-server'], {
-      stdio: 'ignore',
-    });
-  }
+  installDebianPackage('rabbitmq-server');
   if (!existsSync(BINARY)) {
     throw new Error(
       `These tests need a RabbitMQ: set RABBITMQ_URL, install Debian's rabbitmq-server (${BINARY}), or run as root.`,

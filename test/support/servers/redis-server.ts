@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { temporaryDataDir } from '../data-dir.js';
 import { eventually } from '../eventually.js';
+import { installDebianPackage } from './debian-package.js';
 
 const PLACES = ['/usr/bin/redis-server', '/usr/local/bin/redis-server'];
 
@@ -67,10 +68,7 @@ export async function startPrivateRedis(...options: string[]): Promise<PrivateRe
 
 function findProgram(): string {
   const found = () => PLACES.find((place) => existsSync(place));
-  const isDebianRoot = process.getuid?.() === 0 && existsSync('/usr/bin/apt-get');
-  if (found() === undefined && isDebianRoot) {
-    spawnSync('apt-get', ['install', '-y', 'redis-server'], { stdio: 'ignore' });
-  }
+  if (found() === undefined) installDebianPackage('redis-server');
   const program = found();
   if (program === undefined) {
     throw new Error(
