@@ -82,7 +82,7 @@ export class RunningTasks {
       waiting = false;
       if (!ended.aborted) await this.look(task);
     };
-    return this.store.watch(correlationId, () => {
+    return this.store.watchEnd(correlationId, () => {
       if (!waiting) void look();
     });
   }

@@ -1,3 +1,4 @@
+import { isoTime } from './clock.js';
 import { type ErrorCode, ERROR_KINDS } from './errors.js';
 import { type JournalHead } from './journal.js';
 
@@ -95,7 +96,7 @@ export interface TaskRecord {
   readonly head: JournalHead;
 }
 
-const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+const iso = (ms: number | null): string | null => (ms === null ? null : isoTime(ms));
 
 /** The shape that users see. Owner and worker internals of the store are left out; `worker_id` stays, as in the seed. */
 export function taskToApi(task: TaskRecord) {

@@ -39,13 +39,13 @@ class RedisHarness implements TaskStoreHarness {
 
   static async open(url: string): Promise<RedisHarness> {
     const harness = new RedisHarness(url);
-    await harness.store.watching;
+    await harness.store.listen();
     return harness;
   }
 
   async again(): Promise<TaskStore> {
     const store = this.instance();
-    await store.watching;
+    await store.listen();
     return store;
   }
 

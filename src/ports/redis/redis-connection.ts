@@ -68,11 +68,11 @@ export class RedisConnection {
   async run<T>(command: (client: Redis) => Promise<T>): Promise<T> {
     // A command may wait behind others that time out, so the client's own limit for each does not bound the sum.
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error('timed out')), PATIENCE_MS);
-    });
     try {
-      return await Promise.race([command(this.client), late]);
+      return await new Promise<T>((resolve, reject) => {
+        timer = setTimeout(() => reject(new Error('timed out')), PATIENCE_MS);
+        command(this.client).then(resolve, reject);
+      });
     } catch (error) {
       throw unavailable(error);
     } finally {

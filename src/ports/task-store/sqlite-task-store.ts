@@ -154,6 +154,11 @@ export class SqliteTaskStore implements TaskStore {
     return this.watchers.add(correlationId, listener);
   }
 
+  /** Of every change: to look at a task costs little here. */
+  watchEnd(correlationId: string, listener: () => void): () => void {
+    return this.watch(correlationId, listener);
+  }
+
   async purge(finishedBefore: number, limit: number): Promise<readonly string[]> {
     return this.database.transaction(() => {
       const rows = this.database.all<{ correlation_id: string }>(

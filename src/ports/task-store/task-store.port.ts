@@ -105,6 +105,12 @@ export interface TaskStore {
    */
   watch(correlationId: string, listener: () => void): () => void;
 
+  /**
+   * Like {@link watch}, but of ends only that somebody wrote who does not hold the task's lease, such as its owner's
+   * cancellation: a worker need not hear of its own writes. May be called for other changes too.
+   */
+  watchEnd(correlationId: string, listener: () => void): () => void;
+
   /** Removes tasks that became terminal before `finishedBefore` (epoch ms), at most `limit`; answers their ids. */
   purge(finishedBefore: number, limit: number): Promise<readonly string[]>;
 

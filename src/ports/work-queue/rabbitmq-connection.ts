@@ -85,18 +85,24 @@ export class RabbitConnection {
     });
   }
 
-  /** Every failure comes out as `engine_unavailable`. The signal tells `work` that its time is over. */
-  async inTime<T>(what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** Every failure comes out as `engine_unavailable`. `isLate` tells `work` that its time is over. */
+  async inTime<T>(what: string, work: (isLate: () => boolean) => Promise<T>): Promise<T> {
     this.requireOpen();
-    const signal = AbortSignal.timeout(OPERATION_TIMEOUT_MS);
+    let late = false;
+    let timer: NodeJS.Timeout | undefined;
     try {
-      return await Promise.race([work(signal), aborted(signal)]);
+      return await new Promise<T>((resolve, reject) => {
+        timer = setTimeout(() => {
+          late = true;
+          reject(new Error('timeout'));
+        }, OPERATION_TIMEOUT_MS);
+        work(() => late).then(resolve, reject);
+      });
     } catch (error) {
       if (error instanceof EuglenaError) throw error;
-      throw this.unavailable(
-        signal.aborted ? `did not answer in time (${what})` : `failed to ${what}`,
-        error,
-      );
+      throw this.unavailable(late ? `did not answer in time (${what})` : `failed to ${what}`, error);
+    } finally {
+      clearTimeout(timer);
     }
   }
 

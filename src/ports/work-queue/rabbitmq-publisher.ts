@@ -32,10 +32,10 @@ export class RabbitPublisher {
     this.connection.requireOpen();
     this.connection.requireUnblocked();
     const messageId = randomUUID();
-    await this.connection.inTime('publish a message', async (signal) => {
+    await this.connection.inTime('publish a message', async (isLate) => {
       const channel = await this.open();
       // Its caller has been told that it was not published.
-      if (signal.aborted) return;
+      if (isLate()) return;
       await new Promise<void>((resolve, reject) => {
         const options = {
           contentType: 'application/json',
