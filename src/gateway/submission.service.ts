@@ -11,6 +11,9 @@ import { type EntryVersion, TASK_STORE, type TaskStore } from '../ports/task-sto
 import { WORK_QUEUE, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
 import { QuotaExceeded } from './quota-usage.js';
 
+/** How long a refused submission waits for its traces to be removed, in ms. The rest is done after the answer. */
+const UNDO_PATIENCE_MS = 250;
+
 export interface SubmissionRequest {
   readonly owner: string;
   readonly mandate: string;
@@ -83,7 +86,10 @@ export class SubmissionService implements BeforeApplicationShutdown {
       if (first !== null) return { record: await this.replay(first, request) };
     } catch (error) {
       if (error instanceof EuglenaError && error.code === 'idempotency_mismatch') throw error;
-      await this.undo(correlationId, keyed);
+      const nothingDone = error instanceof EuglenaError && error.nothingDone;
+      // A task with a key may be there all the same: another request's.
+      if (nothingDone && !keyed) await this.giveBack(correlationId);
+      else await Promise.race([this.undo(correlationId, keyed), this.clock.sleep(UNDO_PATIENCE_MS)]);
       throw error;
     }
     // It was there and is gone again: its submission failed elsewhere at this very moment.

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { connect, type AmqpConnectionManager } from 'amqp-connection-manager';
 import { type Channel, type ChannelModel, type ConfirmChannel } from 'amqplib';
-import { EuglenaError } from '../../domain/errors.js';
+import { EngineRefusal, EuglenaError } from '../../domain/errors.js';
 
 const HEARTBEAT_SECONDS = 10;
 const RECONNECT_SECONDS = 1;
@@ -13,11 +13,7 @@ export const OPERATION_TIMEOUT_MS = 3_000;
 const VHOST_REFUSED = /NOT[-_]ALLOWED|\b530\b|ConnectionOpenOk; got <ConnectionClose/;
 
 /** The broker answered, and will give the same answer until somebody changes the settings or the broker. */
-export class BrokerRefusal extends EuglenaError {
-  constructor(detail: string) {
-    super('engine_unavailable', detail);
-  }
-}
+export class BrokerRefusal extends EngineRefusal {}
 
 /** One connection to the broker that comes back by itself, and short-lived channels on it. */
 export class RabbitConnection {
@@ -57,6 +53,11 @@ export class RabbitConnection {
 
   requireOpen(): void {
     if (this.closed) throw new EuglenaError('engine_unavailable', 'The work queue is closed.');
+  }
+
+  /** Refuses while the connection is lost, which an operation would wait for. */
+  requireConnected(): void {
+    if (this.manager.connection === undefined) throw this.refusal ?? this.unavailable('cannot be reached');
   }
 
   /** Refuses while the broker takes no messages: it would read none until the alarm is over. */
