@@ -11,7 +11,7 @@ import { createHash } from 'node:crypto';
  * | tick | `tick`, `thought`, `action`, `argument`, `model_calls`, `prompt_tokens`, `completion_tokens` |
  * | observation | `tick`, `text`, optional `source`, optional `links`, optional `failed` |
  * | released | `worker_id`, `reason`: the worker handed the task back (drain) |
- * | extended | `ticks`, `max_ticks` |
+ * | extended | `ticks`, `max_ticks`, `reservation` |
  * | finished | `status`, `usage`; `exit_reason` and `answer_sha256`, or `error` |
  */
 export const JOURNAL_TYPES = [

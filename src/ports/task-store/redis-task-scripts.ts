@@ -8,6 +8,7 @@
  * | `task:<id>:journal` | stream | entry `<seq>-0` with one field, `entry`: its JSON |
  * | `task:<id>:lease` | hash | `token`, `worker`, `expires_at` (epoch ms; 0: ended), `attempts`, `owner` |
  * | `tasks:user:<owner>` | sorted set | ids by creation |
+ * | `tasks:active:<owner>` | set | ids of unfinished tasks |
  * | `tasks:finished` | sorted set | ids of terminal tasks by their end |
  * | `tasks:outbox`, `tasks:settlements` | sorted set | ids by age, of entries that nobody took yet |
  * | …`:held` | sorted set | ids of taken entries by the end of their hold |
@@ -41,7 +42,10 @@ end
 local function remove(id)
   local owner = redis.call('HGET', key(id, ':lease'), 'owner')
   redis.call('DEL', key(id), key(id, ':journal'), key(id, ':lease'))
-  if owner then redis.call('ZREM', P .. 'tasks:user:' .. owner, id) end
+  if owner then
+    redis.call('ZREM', P .. 'tasks:user:' .. owner, id)
+    redis.call('SREM', P .. 'tasks:active:' .. owner, id)
+  end
   redis.call('ZREM', P .. 'tasks:finished', id)
   drop('tasks:outbox', id)
   drop('tasks:settlements', id)
@@ -51,23 +55,28 @@ end
 /**
  * A change as arguments: 2 id, 3 record, 4 expected seq, 5 `=owner` or empty, 6 creation, 7 end or empty, 8 whether the
  * lease ends, 9 whether the attempts start anew, 10 outbox or empty, 11 settlement or empty, 12 token or empty,
- * 13 worker, 14 length of the lease in ms, then the journal entries.
+ * 13 worker, 14 length of the lease in ms, 15 limit of active tasks or empty, then the journal entries.
  */
 const WRITE = `
-local FIRST_ENTRY = 15
+local FIRST_ENTRY = 16
 local id, expected = ARGV[2], tonumber(ARGV[4])
+local owner = string.sub(ARGV[5], 2)
+local active = P .. 'tasks:active:' .. owner
 local function write(at)
   redis.call('SET', key(id), ARGV[3])
   for i = FIRST_ENTRY, #ARGV do
     redis.call('XADD', key(id, ':journal'), text(expected + i - FIRST_ENTRY + 1) .. '-0', 'entry', ARGV[i])
   end
   if expected == 0 and ARGV[5] ~= '' then
-    local owner = string.sub(ARGV[5], 2)
     redis.call('ZADD', P .. 'tasks:user:' .. owner, ARGV[6], id)
     redis.call('HSET', key(id, ':lease'), 'owner', owner)
   end
-  if ARGV[7] ~= '' then redis.call('ZADD', P .. 'tasks:finished', ARGV[7], id)
-  else redis.call('ZREM', P .. 'tasks:finished', id) end
+  if ARGV[7] ~= '' then
+    redis.call('ZADD', P .. 'tasks:finished', ARGV[7], id)
+    redis.call('SREM', active, id)
+  elseif redis.call('ZREM', P .. 'tasks:finished', id) == 1 or expected == 0 then
+    if ARGV[5] ~= '' then redis.call('SADD', active, id) end
+  end
   if ARGV[8] == '1' then redis.call('HSET', key(id, ':lease'), 'expires_at', '0')
   elseif ARGV[12] ~= '' then redis.call('HSET', key(id, ':lease'), 'expires_at', text(at + ARGV[14])) end
   if ARGV[9] == '1' then redis.call('HSET', key(id, ':lease'), 'attempts', '0') end
@@ -83,6 +92,7 @@ export const COMMIT = `${PRELUDE}${WRITE}
 local at = now()
 if ARGV[12] ~= '' and not holds(id, ARGV[12], ARGV[13], at) then return 'lease_lost' end
 if redis.call('XLEN', key(id, ':journal')) ~= expected then return 'conflict' end
+if ARGV[15] ~= '' and redis.call('SCARD', active) >= tonumber(ARGV[15]) then return 'too_many_active' end
 write(at)
 return 'committed'
 `;

@@ -56,15 +56,15 @@ export class RedisTaskStore implements TaskStore {
   }
 
   async commit(change: TaskChange): Promise<CommitOutcome> {
-    const { lease } = change;
-    const fence = [lease?.token ?? '', lease?.workerId ?? '', this.leaseMs];
+    const { lease, activeLimit = '' } = change;
+    const fence = [lease?.token ?? '', lease?.workerId ?? '', this.leaseMs, activeLimit];
     const kind = await this.scripts.commit(...changeFields(change), ...fence, ...entriesOf(change));
     return { kind: kind as CommitOutcome['kind'] };
   }
 
   async claim(creation: TaskChange, workerId: string, leaseMs: number): Promise<ClaimOutcome> {
     const { correlationId } = creation.record;
-    const fence = ['', workerId, leaseMs];
+    const fence = ['', workerId, leaseMs, ''];
     const answer = await this.scripts.claim(...changeFields(creation), ...fence, ...entriesOf(creation));
     const [kind = '', ...rest] = answer as string[];
     if (kind === 'busy') return { kind, retryAfterMs: Number(rest[0]) };
@@ -112,6 +112,10 @@ export class RedisTaskStore implements TaskStore {
     const nextCursor =
       correlationId === '' ? null : cursorBehind({ createdAt: Number(createdAt), correlationId });
     return { tasks: records.map(readRecord), nextCursor };
+  }
+
+  async active(owner: string): Promise<number> {
+    return this.connection.run((client) => client.scard(`${this.connection.prefix}tasks:active:${owner}`));
   }
 
   async withdraw(correlationId: string): Promise<boolean> {
