@@ -14,7 +14,7 @@ import {
   workerChange,
   type WorkerStep,
 } from '../domain/task-change.js';
-import { type TaskStore } from '../ports/task-store/task-store.port.js';
+import { type CommitOutcome, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { RunAborted } from './run-aborted.js';
 
 /** How long a step may wait for the next one, so that both are one write, in ms. */
@@ -138,7 +138,7 @@ export class JournalWriter {
   }
 
   /** Whether a change that was refused is stored all the same, by an earlier try or by a new one. */
-  private async holdsNow(change: TaskChange, refusal: 'conflict' | 'lease_lost'): Promise<boolean> {
+  private async holdsNow(change: TaskChange, refusal: CommitOutcome['kind']): Promise<boolean> {
     const stored = await this.patiently(() => this.store.find(change.record.correlationId));
     // An earlier try may have been applied although its answer was lost.
     if (stored?.head.hash === change.record.head.hash) return true;

@@ -12,7 +12,7 @@ import { type PageReader } from '../ports/page-reader/page-reader.port.js';
 import { type WebSearch } from '../ports/web-search/web-search.port.js';
 import { search } from './actions/search.js';
 import { visit } from './actions/visit.js';
-import { bestKnown, citedAnswer } from './answer.js';
+import { BUDGET_ENDED, bestKnown, citedAnswer } from './answer.js';
 import { type JournalWriter } from './journal-writer.js';
 import { renderCorrection, renderPrompt } from './prompt.js';
 import { observationData, replay } from './replay.js';
@@ -97,7 +97,7 @@ export class TaskRun {
       const action: Action = {
         name: 'EXIT',
         argument: bestKnown(situation),
-        thought: 'The budget has ended.',
+        thought: BUDGET_ENDED,
       };
       await this.exit(action, decision.cost, 'max_ticks');
       return true;

@@ -23,6 +23,7 @@ export const ERROR_KINDS = {
   conflict: { title: 'The task is not in a state that allows this', retryHelps: false },
   idempotency_mismatch: { title: 'The Idempotency-Key was used with another body', retryHelps: false },
   quota_exceeded: { title: 'The daily tick quota does not cover this', retryHelps: true },
+  too_many_active_tasks: { title: 'Too many unfinished tasks', retryHelps: true },
   rate_limited: { title: 'Too many requests', retryHelps: true },
   engine_unavailable: { title: 'A component is not available', retryHelps: true },
   internal: { title: 'Something went wrong on our side', retryHelps: true },

@@ -12,7 +12,7 @@ import { isoTime } from './clock.js';
  * | tick | `tick`, `thought`, `action`, `argument`, `model_calls`, `prompt_tokens`, `completion_tokens` |
  * | observation | `tick`, `text`, optional `source`, optional `links`, optional `failed` |
  * | released | `worker_id`, `reason`: the worker handed the task back (drain) |
- * | extended | `ticks`, `max_ticks` |
+ * | extended | `ticks`, `max_ticks`, `reservation` |
  * | finished | `status`, `usage`; `exit_reason` and `answer_sha256`, or `error` |
  */
 export const JOURNAL_TYPES = [

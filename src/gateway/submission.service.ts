@@ -10,6 +10,7 @@ import { QUOTA, type Quota } from '../ports/quota/quota.port.js';
 import { type EntryVersion, TASK_STORE, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { UnconfirmedPublish, WORK_QUEUE, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
 import { QuotaExceeded } from './quota-usage.js';
+import { TooManyActiveTasks } from './too-many-active-tasks.js';
 
 /** How long a refused submission waits for its traces to be removed, in ms. The rest is done after the answer. */
 const UNDO_PATIENCE_MS = 250;
@@ -22,6 +23,8 @@ export interface SubmissionRequest {
   readonly idempotencyKey?: string;
   /** W3C trace context. */
   readonly traceparent?: string;
+  /** How many unfinished tasks the owner may have, this one included. */
+  readonly activeLimit?: number;
 }
 
 /**
@@ -43,8 +46,8 @@ export class SubmissionService implements BeforeApplicationShutdown {
   ) {}
 
   /**
-   * @throws EuglenaError `quota_exceeded`, `idempotency_mismatch` (the key belongs to another request) or
-   *   `engine_unavailable`.
+   * @throws EuglenaError `quota_exceeded`, `too_many_active_tasks`, `idempotency_mismatch` (the key belongs to another
+   *   request) or `engine_unavailable`.
    */
   async submit(request: SubmissionRequest): Promise<TaskRecord> {
     const keyed = request.idempotencyKey !== undefined;
@@ -78,10 +81,13 @@ export class SubmissionService implements BeforeApplicationShutdown {
     correlationId: string,
     keyed: boolean,
   ): Promise<{ record: TaskRecord; outbox?: TaskEnvelope }> {
-    const change = submission({ ...request, correlationId }, this.clock.now(), true);
+    const { activeLimit } = request;
+    const created = submission({ ...request, correlationId }, this.clock.now(), true);
+    const change = activeLimit === undefined ? created : { ...created, activeLimit };
     try {
       const outcome = await this.store.commit(change);
       if (outcome.kind === 'committed') return change;
+      if (outcome.kind === 'too_many_active') throw new TooManyActiveTasks(activeLimit);
       const first = await this.store.find(correlationId);
       if (first !== null) return { record: await this.replay(first, request) };
     } catch (error) {

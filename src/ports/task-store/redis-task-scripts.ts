@@ -8,6 +8,7 @@
  * | `task:<id>:journal` | stream | entry `<seq>-0` with one field, `entry`: its JSON |
  * | `task:<id>:lease` | hash | `token`, `worker`, `expires_at` (epoch ms; 0: ended), `attempts`, `owner` |
  * | `tasks:user:<owner>` | sorted set | ids by creation |
+ * | `tasks:active:<owner>` | set | ids of unfinished tasks |
  * | `tasks:finished` | sorted set | ids of terminal tasks by their end |
  * | `tasks:outbox`, `tasks:settlements` | sorted set | ids by age, of entries that nobody took yet |
  * | …`:held` | sorted set | ids of taken entries by the end of their hold |
@@ -41,7 +42,10 @@ end
 local function remove(id)
   local owner = redis.call('HGET', key(id, ':lease'), 'owner')
   redis.call('DEL', key(id), key(id, ':journal'), key(id, ':lease'))
-  if owner then redis.call('ZREM', P .. 'tasks:user:' .. owner, id) end
+  if owner then
+    redis.call('ZREM', P .. 'tasks:user:' .. owner, id)
+    redis.call('SREM', P .. 'tasks:active:' .. owner, id)
+  end
   redis.call('ZREM', P .. 'tasks:finished', id)
   drop('tasks:outbox', id)
   drop('tasks:settlements', id)
@@ -51,13 +55,15 @@ end
 /**
  * A change as arguments: 2 its short fields, 3 record, 4 outbox or empty, 5 settlement or empty, then the journal entries.
  * The short fields, with line feeds between: id, expected seq, creation, end or empty, whether the lease ends, whether the
- * attempts start anew, token or empty, worker, length of the lease in ms, `=owner` or empty.
+ * attempts start anew, token or empty, worker, length of the lease in ms, limit of active tasks or empty, `=owner` or empty.
  */
 const WRITE = `
 local FIRST_ENTRY = 6
-local id, seq, created, finished, ends, anew, token, worker, length, owned =
-  string.match(ARGV[2], '${'([^\\n]*)\\n'.repeat(9)}(.*)$')
+local id, seq, created, finished, ends, anew, token, worker, length, limit, owned =
+  string.match(ARGV[2], '${'([^\\n]*)\\n'.repeat(10)}(.*)$')
 local expected = tonumber(seq)
+local owner = string.sub(owned, 2)
+local active = P .. 'tasks:active:' .. owner
 local function write(at)
   local lease = {}
   local function set(field, value)
@@ -69,12 +75,15 @@ local function write(at)
     redis.call('XADD', key(id, ':journal'), text(expected + i - FIRST_ENTRY + 1) .. '-0', 'entry', ARGV[i])
   end
   if expected == 0 and owned ~= '' then
-    local owner = string.sub(owned, 2)
     redis.call('ZADD', P .. 'tasks:user:' .. owner, created, id)
     set('owner', owner)
   end
-  if finished ~= '' then redis.call('ZADD', P .. 'tasks:finished', finished, id)
-  elseif anew == '1' then redis.call('ZREM', P .. 'tasks:finished', id) end
+  if finished ~= '' then
+    redis.call('ZADD', P .. 'tasks:finished', finished, id)
+    if owned ~= '' then redis.call('SREM', active, id) end
+  elseif expected == 0 or anew == '1' and redis.call('ZREM', P .. 'tasks:finished', id) == 1 then
+    if owned ~= '' then redis.call('SADD', active, id) end
+  end
   if ends == '1' then set('expires_at', '0')
   elseif token ~= '' then set('expires_at', text(at + length)) end
   if anew == '1' then set('attempts', '0') end
@@ -92,6 +101,7 @@ export const COMMIT = `${PRELUDE}${WRITE}
 local at = now()
 if token ~= '' and not holds(id, token, worker, at) then return 'lease_lost' end
 if redis.call('XLEN', key(id, ':journal')) ~= expected then return 'conflict' end
+if limit ~= '' and redis.call('SCARD', active) >= tonumber(limit) then return 'too_many_active' end
 write(at)
 return 'committed'
 `;

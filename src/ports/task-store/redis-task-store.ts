@@ -116,6 +116,10 @@ export class RedisTaskStore implements TaskStore {
     return { tasks: records.map(readRecord), nextCursor };
   }
 
+  async active(owner: string): Promise<number> {
+    return this.connection.run((client) => client.scard(`${this.connection.prefix}tasks:active:${owner}`));
+  }
+
   async withdraw(correlationId: string): Promise<boolean> {
     return (await this.scripts.withdraw(correlationId)) === 1;
   }
@@ -192,7 +196,7 @@ function leaseFields({ correlationId, token, workerId }: Lease): (string | numbe
 
 /** The short fields of a change as one argument, in the order that the scripts read them: each argument has its price. */
 function headOf(
-  { record, entries, expectedSeq, endsLease }: TaskChange,
+  { record, entries, expectedSeq, endsLease, activeLimit }: TaskChange,
   token: number | string,
   workerId: string,
   leaseMs: number,
@@ -207,6 +211,7 @@ function headOf(
     token,
     workerId,
     leaseMs,
+    activeLimit ?? '',
     // The last one may hold anything: another publisher may have named it.
     record.owner === null ? '' : `=${record.owner}`,
   ];

@@ -47,6 +47,10 @@ export class SqliteTaskStore implements TaskStore {
       const held = this.rows.held(change.record.correlationId);
       if (change.lease !== undefined && !holds(held, change.lease, now)) return { kind: 'lease_lost' };
       if ((held?.seq ?? 0) !== change.expectedSeq) return { kind: 'conflict' };
+      const { activeLimit, record } = change;
+      if (activeLimit !== undefined && this.rows.active(record.owner ?? '') >= activeLimit) {
+        return { kind: 'too_many_active' };
+      }
       this.write(change, held, now);
       return { kind: 'committed' };
     });
@@ -102,6 +106,10 @@ export class SqliteTaskStore implements TaskStore {
     const tasks = rows.slice(0, query.limit).map(({ json }) => readRecord(json));
     const last = tasks.at(-1);
     return { tasks, nextCursor: rows.length > query.limit && last !== undefined ? cursorBehind(last) : null };
+  }
+
+  async active(owner: string): Promise<number> {
+    return this.rows.active(owner);
   }
 
   /** An outbox entry that was cleared counts as taken: its message is in the queue. */

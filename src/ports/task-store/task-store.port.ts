@@ -10,7 +10,9 @@ export type CommitOutcome =
   /** The journal ends elsewhere than expected: somebody else wrote first. Read again and decide anew. */
   | { readonly kind: 'conflict' }
   /** The lease is no longer the writer's: stop working on the task. */
-  | { readonly kind: 'lease_lost' };
+  | { readonly kind: 'lease_lost' }
+  /** The owner has as many unfinished tasks as the change's `activeLimit` allows. */
+  | { readonly kind: 'too_many_active' };
 
 export type ClaimOutcome =
   | {
@@ -83,6 +85,9 @@ export interface TaskStore {
     owner: string,
     query: { readonly statuses?: readonly TaskStatus[]; readonly limit: number; readonly cursor?: string },
   ): Promise<TaskPage>;
+
+  /** How many unfinished tasks a user has. */
+  active(owner: string): Promise<number>;
 
   /** Removes a task that is still `pending`, was never claimed and whose outbox entry nobody took; true when removed. */
   withdraw(correlationId: string): Promise<boolean>;
