@@ -70,6 +70,9 @@ local function write(at)
   else redis.call('ZREM', P .. 'tasks:finished', id) end
   if ARGV[8] == '1' then redis.call('HSET', key(id, ':lease'), 'expires_at', '0')
   elseif ARGV[12] ~= '' then redis.call('HSET', key(id, ':lease'), 'expires_at', text(at + ARGV[14])) end
+  if expected == 0 and ARGV[12] ~= '' then
+    redis.call('HSET', key(id, ':lease'), 'token', ARGV[12], 'worker', ARGV[13])
+  end
   if ARGV[9] == '1' then redis.call('HSET', key(id, ':lease'), 'attempts', '0') end
   local seq = text(expected + #ARGV - FIRST_ENTRY + 1)
   if ARGV[10] ~= '' then put('tasks:outbox', id, seq, ARGV[10], at) end
@@ -81,8 +84,10 @@ end
 /** Answers the outcome's kind. */
 export const COMMIT = `${PRELUDE}${WRITE}
 local at = now()
-if ARGV[12] ~= '' and not holds(id, ARGV[12], ARGV[13], at) then return 'lease_lost' end
-if redis.call('XLEN', key(id, ':journal')) ~= expected then return 'conflict' end
+local seq = redis.call('XLEN', key(id, ':journal'))
+local is_lost = expected == 0 and seq == 0
+if ARGV[12] ~= '' and not is_lost and not holds(id, ARGV[12], ARGV[13], at) then return 'lease_lost' end
+if seq ~= expected then return 'conflict' end
 write(at)
 return 'committed'
 `;
