@@ -76,7 +76,7 @@ function missingAmong(engines: readonly Engine[], problems: readonly Problem[]):
 
 function failure(missing: readonly MissingEngine[], ...more: string[]): EuglenaError {
   const lines = missing.map(({ name, place, reason }) =>
-    reason.includes(`${name} at `) ? reason : `${name} at ${place}: ${reason}`,
+    reason.includes(`${name} at `) ? reason : `${name} at ${place}: ${reason.replace(/\.?$/, '.')}`,
   );
   return new EuglenaError('engine_unavailable', [...lines, ...more].join(' '));
 }

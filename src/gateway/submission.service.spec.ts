@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually } from '../../test/support/eventually.js';
 import { type GatewayEngines, except, openGatewayEngines } from '../../test/support/gateway-engines.js';
 import { EuglenaError } from '../domain/errors.js';
 import { submission } from '../domain/task-change.js';
@@ -87,6 +88,36 @@ describe('a submission', () => {
     });
     expect(await traces()).toEqual(NOTHING);
     expect(await outbox()).toEqual([]);
+  });
+
+  it('gives its ticks back at once when the store was certainly not reached', async () => {
+    const unreached = () =>
+      Promise.reject(new EuglenaError('engine_unavailable', 'pulled the plug', { nothingDone: true }));
+    const gone = { commit: unreached, withdraw: unreached, find: unreached };
+    await expect(service({ store: gone }).submit(request)).rejects.toMatchObject({
+      code: 'engine_unavailable',
+    });
+    expect(await traces()).toEqual(NOTHING);
+  });
+
+  it('is refused in time although the store is slow to undo it, and undone all the same', async () => {
+    let undo: () => void = () => undefined;
+    const withdraw: TaskStore['withdraw'] = async (correlationId) => {
+      await new Promise<void>((resolve) => (undo = resolve));
+      return engines.store.withdraw(correlationId);
+    };
+    const commit: TaskStore['commit'] = async (change) => {
+      await engines.store.commit(change);
+      return down();
+    };
+    const refused = service({ store: { commit, withdraw } }).submit(request);
+    await Promise.race([refused.catch(() => undefined), new Promise((resolve) => setImmediate(resolve))]);
+    engines.clock.advance(250);
+    await expect(refused).rejects.toMatchObject({ code: 'engine_unavailable' });
+    expect(await traces()).toMatchObject({ tasks: 1, used: 50 });
+    undo();
+    await eventually('it is undone', async () => (await traces()).used === 0);
+    expect(await traces()).toEqual(NOTHING);
   });
 
   it('keeps its reservation for the reconciler when the store is gone altogether', async () => {
