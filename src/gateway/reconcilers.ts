@@ -19,6 +19,8 @@ export interface Reconciler {
 
 const BATCH = 100;
 const HOLD_MS = 30_000;
+/** A submission that has not stored its task after this long never will, in ms. */
+const ORPHANED_MS = 45_000;
 const DAY_MS = 86_400_000;
 
 /** Publishes tasks that were stored but never got to the queue. */
@@ -80,7 +82,7 @@ export class ReservationReconciler implements Reconciler {
 
   async tick(): Promise<number> {
     let settled = 0;
-    for (const { correlationId } of await this.quota.unsettled(60_000, 1_000)) {
+    for (const { correlationId } of await this.quota.unsettled(ORPHANED_MS, 1_000)) {
       const record = await this.store.find(correlationId);
       if (record !== null && !isTerminal(record.status)) continue;
       await this.quota.settle(correlationId, record?.usage.ticks ?? 0);

@@ -8,7 +8,7 @@ import { submission } from '../domain/task-change.js';
 import { type TaskRecord } from '../domain/task.js';
 import { QUOTA, type Quota } from '../ports/quota/quota.port.js';
 import { type EntryVersion, TASK_STORE, type TaskStore } from '../ports/task-store/task-store.port.js';
-import { WORK_QUEUE, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
+import { UnconfirmedPublish, WORK_QUEUE, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
 import { QuotaExceeded } from './quota-usage.js';
 
 /** How long a refused submission waits for its traces to be removed, in ms. The rest is done after the answer. */
@@ -98,8 +98,9 @@ export class SubmissionService implements BeforeApplicationShutdown {
   }
 
   /**
-   * A task that cannot be queued now is withdrawn, unless it must stay: another process may already publish it, and a task
-   * with a key may already have been answered to a second request. Then the outbox gets it to the queue.
+   * A task that cannot be queued now is withdrawn, unless it must stay: its message may be in the queue after all, another
+   * process may already publish it, and a task with a key may already have been answered to a second request. Then the
+   * outbox gets it to the queue.
    */
   private async publish(envelope: TaskEnvelope, seq: number, keyed: boolean): Promise<void> {
     const { correlationId } = envelope;
@@ -107,7 +108,8 @@ export class SubmissionService implements BeforeApplicationShutdown {
       await this.queue.publish(encodeEnvelope(envelope));
     } catch (error) {
       this.logger.warn(`Task ${correlationId} could not be queued: ${messageOf(error)}`);
-      if (keyed || !(await this.withdraw(correlationId))) return;
+      const mustStay = keyed || error instanceof UnconfirmedPublish;
+      if (mustStay || !(await this.withdraw(correlationId))) return;
       await this.giveBack(correlationId);
       throw new EuglenaError('engine_unavailable', 'The work queue does not answer.', { cause: error });
     }

@@ -4,10 +4,11 @@ import { type Channel, type ChannelModel, type ConfirmChannel } from 'amqplib';
 import { EngineRefusal, EuglenaError } from '../../domain/errors.js';
 
 const HEARTBEAT_SECONDS = 10;
-const RECONNECT_SECONDS = 1;
+/** Spread a little, so that the clients of a broker that comes back do not all come at once. */
+const reconnectSeconds = () => 0.5 + Math.random();
 const CONNECT_TIMEOUT_MS = 5_000;
-/** How long an operation may take, the wait for a lost connection included, in ms. */
-export const OPERATION_TIMEOUT_MS = 3_000;
+/** How long an operation may take, the wait for a lost connection included, in ms: who waits for it is told within 3 s. */
+export const OPERATION_TIMEOUT_MS = 2_500;
 
 /** The client does not tell why the broker closed the connection instead of opening the virtual host. */
 const VHOST_REFUSED = /NOT[-_]ALLOWED|\b530\b|ConnectionOpenOk; got <ConnectionClose/;
@@ -29,7 +30,7 @@ export class RabbitConnection {
     this.place = `RabbitMQ at ${host}${pathname.length > 1 ? pathname : ''}`;
     this.manager = connect(url, {
       heartbeatIntervalInSeconds: HEARTBEAT_SECONDS,
-      reconnectTimeInSeconds: RECONNECT_SECONDS,
+      reconnectTimeInSeconds: reconnectSeconds(),
       connectionOptions: { noDelay: true, timeout: CONNECT_TIMEOUT_MS },
     });
     this.manager.on('connect', () => {
