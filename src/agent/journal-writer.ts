@@ -2,11 +2,9 @@ import { Logger } from '@nestjs/common';
 import { type Clock } from '../domain/clock.js';
 import { EuglenaError } from '../domain/errors.js';
 import { EMPTY_HEAD, type JournalEntry } from '../domain/journal.js';
-import { isTerminal } from '../domain/lifecycle.js';
 import { type TaskFailure, type TaskRecord, type TaskResult } from '../domain/task.js';
 import {
   completion,
-  envelopeOf,
   failure,
   type Lease,
   release,
@@ -142,26 +140,14 @@ export class JournalWriter {
     const stored = await this.patiently(() => this.store.find(change.record.correlationId));
     // An earlier try may have been applied although its answer was lost.
     if (stored?.head.hash === change.record.head.hash) return true;
-    if (stored === null) return this.restore(change);
-    const { seq, hash } = stored.head;
-    if (refusal === 'lease_lost' || this.journal[seq - 1]?.hash !== hash) return false;
-    return this.again({ ...change, expectedSeq: seq });
-  }
-
-  /** Only the end of a task, or of its run, needs no lease: another step is stored, and then the run is over. */
-  private async restore({ lease: _, ...change }: TaskChange): Promise<boolean> {
-    // Its message may be anywhere; a second one does no harm.
-    const outbox = isTerminal(change.record.status) ? {} : { outbox: envelopeOf(change.record) };
-    const restored = await this.again({ ...change, ...outbox, expectedSeq: EMPTY_HEAD.seq });
-    if (restored) this.logger.warn(`${change.record.correlationId}: written again, as the store had lost it`);
-    return restored && change.endsLease;
-  }
-
-  /** Commits a change with the entries before it that the store lost. */
-  private async again(change: TaskChange): Promise<boolean> {
-    const entries = [...this.journal.slice(change.expectedSeq), ...change.entries];
-    const { kind } = await this.patiently(() => this.store.commit({ ...change, entries }));
-    return kind === 'committed';
+    const { seq, hash } = stored?.head ?? EMPTY_HEAD;
+    if (stored !== null && (refusal === 'lease_lost' || this.journal[seq - 1]?.hash !== hash)) return false;
+    // The store holds less than it confirmed.
+    const entries = [...this.journal.slice(seq), ...change.entries];
+    const { kind } = await this.patiently(() => this.store.commit({ ...change, expectedSeq: seq, entries }));
+    if (kind !== 'committed') return false;
+    this.logger.warn(`${change.record.correlationId}: entries after ${seq} were lost and are stored again`);
+    return true;
   }
 
   private async patiently<T>(ask: () => Promise<T>): Promise<T> {

@@ -90,8 +90,8 @@ export class RunningTasks {
   private async look(task: RunningTask): Promise<void> {
     try {
       const stored = await this.store.find(task.lease.correlationId);
-      if (stored === null) task.abort.abort(new RunAborted('lease_lost'));
-      else if (isTerminal(stored.status)) task.abort.abort(new RunAborted('cancelled'));
+      // A task that the store lost is not over: the run's next write brings it back.
+      if (stored !== null && isTerminal(stored.status)) task.abort.abort(new RunAborted('cancelled'));
     } catch {
       // The store is away: the run's next write or the heartbeat tells.
     }

@@ -29,7 +29,7 @@ export interface Settlement {
 export interface TaskChange {
   /** The record as it is afterwards. */
   readonly record: TaskRecord;
-  /** Sequence number of the journal's last entry before; 0 creates the task. */
+  /** Sequence number of the journal's last entry before; 0 creates the task, or restores it. */
   readonly expectedSeq: number;
   readonly entries: readonly JournalEntry[];
   /** Present when a worker writes; absent when a gateway does. */

@@ -86,6 +86,10 @@ local function write(at)
   end
   if ends == '1' then set('expires_at', '0')
   elseif token ~= '' then set('expires_at', text(at + length)) end
+  if expected == 0 and token ~= '' then
+    set('token', token)
+    set('worker', worker)
+  end
   if anew == '1' then set('attempts', '0') end
   if #lease > 0 then redis.call('HSET', key(id, ':lease'), unpack(lease)) end
   local last = text(expected + #ARGV - FIRST_ENTRY + 1)
@@ -99,8 +103,10 @@ end
 /** Answers the outcome's kind. */
 export const COMMIT = `${PRELUDE}${WRITE}
 local at = now()
-if token ~= '' and not holds(id, token, worker, at) then return 'lease_lost' end
-if redis.call('XLEN', key(id, ':journal')) ~= expected then return 'conflict' end
+local stored = redis.call('XLEN', key(id, ':journal'))
+local is_lost = expected == 0 and stored == 0
+if token ~= '' and not is_lost and not holds(id, token, worker, at) then return 'lease_lost' end
+if stored ~= expected then return 'conflict' end
 if limit ~= '' and redis.call('SCARD', active) >= tonumber(limit) then return 'too_many_active' end
 write(at)
 return 'committed'

@@ -45,13 +45,18 @@ export class SqliteTaskStore implements TaskStore {
     return this.database.transaction(() => {
       const now = this.clock.now();
       const held = this.rows.held(change.record.correlationId);
-      if (change.lease !== undefined && !holds(held, change.lease, now)) return { kind: 'lease_lost' };
+      const isLost = held === undefined && change.expectedSeq === 0;
+      if (change.lease !== undefined && !isLost && !holds(held, change.lease, now))
+        return { kind: 'lease_lost' };
       if ((held?.seq ?? 0) !== change.expectedSeq) return { kind: 'conflict' };
       const { activeLimit, record } = change;
       if (activeLimit !== undefined && this.rows.active(record.owner ?? '') >= activeLimit) {
         return { kind: 'too_many_active' };
       }
       this.write(change, held, now);
+      if (change.lease !== undefined && isLost) {
+        this.rows.lease(change.lease, change.endsLease ? 0 : now + this.leaseMs, 0);
+      }
       return { kind: 'committed' };
     });
   }

@@ -62,7 +62,10 @@ export interface SettlementItem {
 export interface TaskStore {
   find(correlationId: string): Promise<TaskRecord | null>;
 
-  /** Applies a change whole or not at all. A change with a lease also renews that lease for its full length. */
+  /**
+   * Applies a change whole or not at all. A change with a lease also renews that lease for its full length. One with a
+   * lease and the whole journal (`expectedSeq` 0) gives a task that the engine lost back to it, with that lease.
+   */
   commit(change: TaskChange): Promise<CommitOutcome>;
 
   /**
