@@ -125,9 +125,12 @@ export function taskStoreWorkLists(open: () => Promise<TaskStoreHarness>): void 
   it('settles an extended task again at its next end', async () => {
     const ended = await tasks.finish('t-1');
     await settle();
-    const { head } = await endAgain(ended);
+    const { head, reservation } = await endAgain(ended);
     expect(await store.takeSettlements({ limit: 10, holdMs: HELD_MS })).toEqual([
-      { seq: head.seq, settlement: { correlationId: 't-1', owner: 'alice', usedTicks: 2 } },
+      {
+        seq: head.seq,
+        settlement: { correlationId: 't-1', reservation, owner: 'alice', usedTicks: 1 },
+      },
     ]);
   });
 
@@ -148,10 +151,13 @@ export function taskStoreWorkLists(open: () => Promise<TaskStoreHarness>): void 
   it('keeps the newer settlement of a task that ended again while its older one was told', async () => {
     const ended = await tasks.finish('t-1');
     expect(await settle()).toEqual(['t-1']);
-    const { head } = await endAgain(ended);
+    const { head, reservation } = await endAgain(ended);
     await store.clearSettlements([{ correlationId: 't-1', seq: ended.head.seq }]);
     expect(await store.takeSettlements({ limit: 10, holdMs: SHORT_MS })).toEqual([
-      { seq: head.seq, settlement: { correlationId: 't-1', owner: 'alice', usedTicks: 2 } },
+      {
+        seq: head.seq,
+        settlement: { correlationId: 't-1', reservation, owner: 'alice', usedTicks: 1 },
+      },
     ]);
     await store.clearSettlements([{ correlationId: 't-1', seq: head.seq }]);
     await harness.elapse(SHORT_MS + 20);
