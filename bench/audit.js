@@ -1,11 +1,9 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { productsOwn } from './products-own.js';
 import { liveLeases, strayKeys, workLeft } from './leftovers.js';
 import { request } from './soak-client.js';
 import { isTerminal } from './soak-load.js';
 import { answerTo } from './soak-model.js';
 
-const JOURNAL = join(import.meta.dirname, '../dist/domain/journal.js');
 const JOURNALS_AT_ONCE = 8;
 /** For how long after it woke an agent may not know yet that others went on with its tasks, in ms. */
 const WAKING_MS = 5_000;
@@ -32,6 +30,7 @@ export class Audit {
     'work left in queues and lists': [],
     'leases that still run': [],
     'stray keys in Redis': [],
+    'keys left behind by a purge': [],
     'processes that ended by themselves': [],
     'processes that are not ready': [],
   };
@@ -44,15 +43,14 @@ export class Audit {
   }
 
   async run() {
-    const { readJournal, findBreak } = await journalReader();
-    this.readJournal = readJournal;
-    this.findBreak = findBreak;
+    Object.assign(this, await productsOwn(this.engines.redisUrl));
     for (const text of this.load.broken) this.#find('promises of the API that clients saw broken', text);
     await this.#lists();
     await this.#tasks();
     await this.#quota();
     await this.#leftovers();
     await this.#processes();
+    await this.#purge();
     return this.findings;
   }
 
@@ -195,6 +193,16 @@ export class Audit {
       this.#find('stray keys in Redis', `${finished} ended of ${ids.length} tasks`);
   }
 
+  /** Removes every task as the gateway does when they have been kept long enough. */
+  async #purge() {
+    if (!this.ownsRedis) return;
+    await this.purgeAll();
+    const workers = await this.engines.redis.smembers('workers:status');
+    for (const key of await strayKeys(this.engines.redis, { users: [], ids: [], workers })) {
+      this.#find('keys left behind by a purge', key);
+    }
+  }
+
   async #processes() {
     for (const { name, crashes, url } of this.roles) {
       for (const crash of crashes) this.#find('processes that ended by themselves', `${name}: ${crash}`);
@@ -206,11 +214,4 @@ export class Audit {
     if (body?.count !== agents)
       this.#find('processes that are not ready', `${body?.count} of ${agents} agents live`);
   }
-}
-
-/** The product's own reading of journals. */
-async function journalReader() {
-  if (!existsSync(JOURNAL)) throw new Error('There is no build: npm run build.');
-  const { entryFromJson, findBreak } = await import(JOURNAL);
-  return { readJournal: entryFromJson, findBreak };
 }

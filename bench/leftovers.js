@@ -24,6 +24,7 @@ export function openEngines({ REDIS_URL, RABBITMQ_URL, RABBITMQ_MANAGEMENT_URL, 
   redis.on('error', () => {});
   return {
     redis,
+    redisUrl: REDIS_URL,
     queues: () => countMessages(RABBITMQ_URL, RABBITMQ_MANAGEMENT_URL, QUEUE_NAME),
     ledger: () => readLedger(dataDir),
     close: () => redis.disconnect(),
