@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { type Action } from '../domain/action.js';
 import { type Observation, type Situation, type TickRecord } from '../domain/situation.js';
 import { type Source } from '../domain/task.js';
-import { bestKnown, citedAnswer } from './answer.js';
+import { BUDGET_ENDED, bestKnown, citedAnswer } from './answer.js';
 
 const source = (id: string): Source => ({
   id,
@@ -88,5 +88,15 @@ describe('bestKnown', () => {
     expect(text.indexOf('the note')).toBeLessThan(text.indexOf('a passage [s2]'));
     expect(text).toContain('the note');
     expect(text).not.toContain('the page');
+  });
+
+  it('is the answer that was given before the budget was extended, unless that was the best known too', () => {
+    const answered = (thought: string): TickRecord => ({
+      tick: 4,
+      action: { name: 'EXIT', argument: 'With one flagellum [s1].', thought },
+      observation: { text: 'The answer was given.', failed: false },
+    });
+    expect(bestKnown(situation([PAGE, answered('known'), NOTE]))).toBe('With one flagellum [s1].');
+    expect(bestKnown(situation([PAGE, answered(BUDGET_ENDED), NOTE]))).toContain('the note');
   });
 });

@@ -20,9 +20,17 @@ export function citedAnswer(text: string, sources: readonly Source[]): { answer:
   return { answer, sources: [...used] };
 }
 
-/** The best that is known when the budget ends and the model gave no answer: notes, then passages, then search results. */
+/** Why an answer is given that is not the model's own. */
+export const BUDGET_ENDED = 'The budget has ended.';
+
+/**
+ * The best that is known when the budget ends and the model gave no answer: the answer that it gave before the budget was
+ * extended; else notes, then passages, then search results.
+ */
 export function bestKnown(situation: Situation): string {
   const { history, recalled, maxTicks } = situation;
+  const earlier = history.findLast(({ action }) => action.name === 'EXIT' && action.thought !== BUDGET_ENDED);
+  if (earlier) return earlier.action.argument;
   const note = history.findLast(({ action, observation }) => action.name === 'THINK' && !observation?.failed);
   const page = history.findLast(({ observation }) => observation?.source !== undefined);
   const hits = history.findLast(({ observation }) => observation?.hits?.length)?.observation?.hits ?? [];

@@ -48,13 +48,7 @@ export class DeliveryHandler {
     if (claim.kind === 'busy') return delivery.defer(Math.max(claim.retryAfterMs, SHORTEST_PARK_MS));
     const tooOld = now - claim.record.createdAt > this.settings.retentionDays * DAY_MS;
     await this.running.hold(claim.lease, this.settings.agent.deadlineMs, async (task) => {
-      const writer = new JournalWriter(
-        this.store,
-        this.engines.clock,
-        claim.record,
-        claim.lease,
-        task.abort.signal,
-      );
+      const writer = new JournalWriter(this.store, this.engines.clock, claim, task.abort.signal);
       if (tooOld && claim.journal.length <= 1) {
         await this.giveUp(writer, 'expired', 'The task waited longer than tasks are kept.');
         return delivery.ack();
@@ -114,12 +108,14 @@ export class DeliveryHandler {
         await this.giveUp(writer, 'deadline_exceeded', `The task ran longer than ${seconds} seconds.`);
         return await delivery.ack();
       }
+      await writer.restoreIfLost();
     } catch (error) {
       // The lease went in the meantime: what is stored decides.
       if (!(error instanceof RunAborted)) throw error;
     }
     const stored = await this.store.find(correlationId);
-    if (stored === null || isTerminal(stored.status)) return delivery.ack();
+    // A task that the store lost is made anew from its message.
+    if (stored !== null && isTerminal(stored.status)) return delivery.ack();
     return delivery.defer(SHORTEST_PARK_MS);
   }
 

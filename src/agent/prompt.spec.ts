@@ -81,6 +81,13 @@ describe('renderPrompt', () => {
     expect(length).toBeLessThan(100_000);
   });
 
+  it('says that an answer was given and that the task goes on, outside of any fence', () => {
+    const action = { name: 'EXIT', argument: 'With cilia.', thought: 'known' } as const;
+    const observation = { text: 'The answer was given. Go on.', failed: false };
+    const messages = renderPrompt(situation({ history: [{ tick: 1, action, observation }] }));
+    expect(messages[3]?.content).toBe('Tick 1: The answer was given. Go on.');
+  });
+
   it('says that the outcome of a tick is unknown', () => {
     const cut = { ...visited(1, ''), observation: null };
     expect(wholeOf({ history: [cut] })).toContain('Tick 1: the outcome is not known.');

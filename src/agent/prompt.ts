@@ -64,6 +64,7 @@ function observationText({ tick, action, observation }: TickRecord): string {
   if (observation === null) return `Tick ${tick}: the outcome is not known.`;
   if (action.name === 'THINK')
     return `Tick ${tick}: noted. ${observation.failed ? observation.text : ''}`.trim();
+  if (action.name === 'EXIT') return `Tick ${tick}: ${observation.text}`;
   const source = observation.source ? ` (source ${observation.source.id}: ${observation.source.url})` : '';
   const outcome = observation.failed ? 'failed' : 'brought';
   return `Tick ${tick}: ${action.name} ${outcome}${source}:\n${fenced(observation.text)}`;

@@ -78,6 +78,18 @@ describe('replay', () => {
     expect(replay(journal(...events))).toEqual(expected);
   });
 
+  it('takes the answer before an extension for done, and an interrupted action for open', () => {
+    const EXIT: Action = { name: 'EXIT', argument: 'With cilia.', thought: 'known' };
+    const finished: JournalEvent = { type: 'finished', at: AT, data: { status: 'completed' } };
+    const extended: JournalEvent = { type: 'extended', at: AT, data: { ticks: 5, max_ticks: 15 } };
+    const answered = replay(journal(tick(SEARCH), observed(FOUND), tick(EXIT), finished, extended)).history;
+    expect(answered.map(({ action }) => action)).toEqual([SEARCH, EXIT]);
+    expect(answered.at(-1)?.observation?.text).toContain('the user extended the budget');
+    const failed = replay(journal(tick(VISIT), finished, extended)).history;
+    expect(failed).toEqual([{ tick: 1, action: VISIT, observation: null }]);
+    expect(replay(journal(extended, finished)).history).toEqual([]);
+  });
+
   it('reads data of another shape without failing', () => {
     const events: JournalEvent[] = [
       { type: 'tick', at: AT, data: { action: 'DANCE', argument: 7 } },

@@ -9,9 +9,15 @@ export interface Replay {
   readonly sources: Source[];
 }
 
+/** What came of an answer whose task goes on. */
+const NOT_THE_LAST: Observation = {
+  text: 'The answer was given. Then the user extended the budget: go on, and EXIT with a better answer.',
+  failed: false,
+};
+
 /**
  * Folds a journal into what the agent knew when it ended. A tick whose observation is missing was cut off after its
- * decision: its action is to be carried out again, its model call is not.
+ * decision: its action is to be carried out again, its model call is not. An answer before an extension is done with.
  */
 export function replay(entries: readonly JournalEntry[]): Replay {
   const history: TickRecord[] = [];
@@ -19,11 +25,14 @@ export function replay(entries: readonly JournalEntry[]): Replay {
   for (const { type, data } of entries) {
     if (type === 'tick')
       history.push({ tick: history.length + 1, action: actionOf(data), observation: null });
-    if (type !== 'observation') continue;
-    const last = history.pop();
+    const last = history.at(-1);
     if (last === undefined) continue;
+    if (type === 'extended' && last.action.name === 'EXIT') {
+      history.splice(-1, 1, { ...last, observation: NOT_THE_LAST });
+    }
+    if (type !== 'observation') continue;
     const observation = observationOf(data);
-    history.push({ ...last, observation });
+    history.splice(-1, 1, { ...last, observation });
     const { source } = observation;
     if (source && !sources.has(source.id)) sources.set(source.id, source);
   }

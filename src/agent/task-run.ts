@@ -12,7 +12,7 @@ import { type PageReader } from '../ports/page-reader/page-reader.port.js';
 import { type WebSearch } from '../ports/web-search/web-search.port.js';
 import { search } from './actions/search.js';
 import { visit } from './actions/visit.js';
-import { bestKnown, citedAnswer } from './answer.js';
+import { BUDGET_ENDED, bestKnown, citedAnswer } from './answer.js';
 import { type JournalWriter } from './journal-writer.js';
 import { renderCorrection, renderPrompt } from './prompt.js';
 import { observationData, replay } from './replay.js';
@@ -58,7 +58,7 @@ export class TaskRun {
     this.history = past.history;
     this.sources = past.sources;
     const { correlationId } = writer.record;
-    this.memory = new TaskMemory(engines.memory, engines.clock, correlationId, past.sources.length > 0);
+    this.memory = new TaskMemory(engines.memory, correlationId, past.sources.length > 0);
   }
 
   /** The run ends with {@link RunAborted} `drain` before its next tick. */
@@ -97,7 +97,7 @@ export class TaskRun {
       const action: Action = {
         name: 'EXIT',
         argument: bestKnown(situation),
-        thought: 'The budget has ended.',
+        thought: BUDGET_ENDED,
       };
       await this.exit(action, decision.cost, 'max_ticks');
       return true;
@@ -202,7 +202,8 @@ export class TaskRun {
     if (action.name === 'SEARCH') return search(webSearch, action.argument, this.signal);
     if (action.name !== 'VISIT') return { text: 'Noted.', failed: false };
     const seen = await visit(pageReader, action.argument, this.sources, () => clock.now(), this.signal);
-    this.memory.remember(seen.passages);
+    // Before the observation, which says whether there was a memory; the next recall would wait for it anyway.
+    await this.memory.remember(seen.passages);
     return seen.observation;
   }
 

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import { type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import { type FastifyInstance } from 'fastify';
+import { describeApi } from './api-document.js';
 
 /** What Swagger UI loads, from its own package. */
 const ASSETS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'] as const;
@@ -57,18 +57,6 @@ export function serveApiDocs(app: NestFastifyApplication): void {
   );
   http.get('/docs/start.js', async (_request, reply) => reply.type(TYPES['.js'] ?? '').send(START));
   for (const name of ASSETS) serveAsset(http, name);
-}
-
-function describeApi(app: NestFastifyApplication) {
-  const about = new DocumentBuilder()
-    .setTitle('Euglena')
-    .setDescription(
-      'Autonomous agents as a service: hand in a mandate with a budget of ticks, get an answer with sources.',
-    )
-    .setVersion('1')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' })
-    .build();
-  return SwaggerModule.createDocument(app, about);
 }
 
 function serveAsset(http: FastifyInstance, name: string): void {

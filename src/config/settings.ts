@@ -98,6 +98,7 @@ const environment = z.object({
   EUGLENA_ALLOW_EMBEDDED: portList,
   HOST: optionalText,
   PORT: optionalInteger(0, 65_535),
+  ENGINE_WAIT_SECONDS: integer(1, 3_600, 60),
   LOG_LEVEL: z.preprocess(
     blank,
     z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
@@ -241,6 +242,8 @@ function assemble(env: Parsed) {
     allowEmbedded: env.EUGLENA_ALLOW_EMBEDDED as PortName[],
     host: env.HOST ?? (production || role !== 'all' ? '0.0.0.0' : '127.0.0.1'),
     port: env.PORT ?? HTTP_PORT[role],
+    /** How long a role waits at its start for an engine that is down. */
+    engineWaitMs: env.ENGINE_WAIT_SECONDS * 1_000,
     logLevel: env.LOG_LEVEL,
     redisUrl: env.REDIS_URL ?? null,
     rabbitmqUrl: env.RABBITMQ_URL ?? null,

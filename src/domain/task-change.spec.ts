@@ -7,6 +7,7 @@ import {
   cancellation,
   completion,
   envelopeOf,
+  extension,
   failure,
   type Lease,
   release,
@@ -265,5 +266,62 @@ describe('release', () => {
     expect(change.entries.at(-1)?.data).toEqual({ worker_id: 'agent-1', reason: 'drain' });
     expect(change.record).toMatchObject({ status: 'pending', workerId: null, tick: 1, finishedAt: null });
     expect([change.lease, change.endsLease, change.settlement]).toEqual([LEASE, true, undefined]);
+  });
+});
+
+describe('extension', () => {
+  const { record: working } = workerChange(submit().record, LEASE, [accepted(), tick()]);
+  const { record: completed } = completion(working, LEASE, [tick()], RESULT, AT + 9);
+  const { record: failed } = failure(working, { code: 'model_unavailable', message: 'Gone.' }, AT + 9);
+  const input = { ticks: 5, reservation: 't-1:a' };
+
+  it('makes an ended task wait again, with more ticks and without the outcome that it had', () => {
+    for (const before of [completed, failed]) {
+      const change = extension(before, input, AT + 20);
+      expectSound(before, change);
+      expect(types(change)).toEqual(['extended']);
+      expect(change.entries[0]?.data).toEqual({ ticks: 5, max_ticks: 55, reservation: 't-1:a' });
+      expect(change.record).toEqual({
+        ...before,
+        status: 'pending',
+        maxTicks: 55,
+        result: null,
+        error: null,
+        workerId: null,
+        finishedAt: null,
+        reservation: 't-1:a',
+        ticksPaid: before.usage.ticks,
+        updatedAt: AT + 20,
+        head: change.record.head,
+      });
+      expect(change.outbox).toEqual(envelopeOf(change.record));
+      expect([change.lease, change.endsLease, change.settlement]).toEqual([undefined, false, undefined]);
+    }
+  });
+
+  it('keeps the trace context of who asked for it', () => {
+    const traced = extension(completed, { ...input, traceparent: '00-1-2-01' }, AT + 20);
+    expect(traced.outbox?.traceparent).toBe('00-1-2-01');
+  });
+
+  it('is charged on its own reservation, each run for its own ticks', () => {
+    let record = extension(completed, input, AT + 20).record;
+    ({ record } = workerChange(record, LEASE, [accepted(), tick(), tick(), tick()]));
+    const second = completion(record, LEASE, [], RESULT, AT + 30);
+    expectSound(record, second);
+    const settlement = { correlationId: 't-1', owner: 'alice' };
+    expect(second.settlement).toEqual({ ...settlement, reservation: 't-1:a', usedTicks: 3 });
+    ({ record } = extension(second.record, { ticks: 1, reservation: 't-1:b' }, AT + 40));
+    expect(cancellation(record, AT + 50).settlement).toEqual({
+      ...settlement,
+      reservation: 't-1:b',
+      usedTicks: 0,
+    });
+  });
+
+  it('is refused for a task that has not ended, or that its owner cancelled', () => {
+    for (const { record } of [submit(), { record: working }, cancellation(working, AT + 9)]) {
+      expect(() => extension(record, input, AT + 20)).toThrow(expect.objectContaining({ code: 'conflict' }));
+    }
   });
 });

@@ -15,8 +15,9 @@ export interface Lease {
 
 /** Ticks to charge for a reservation, told to the quota by a gateway. */
 export interface Settlement {
-  /** The reservation to settle; the task's correlation id. */
   readonly correlationId: string;
+  /** The reservation to settle, where it is not the task's first: that has the task's own id. */
+  readonly reservation?: string;
   readonly owner: string;
   readonly usedTicks: number;
 }
@@ -35,6 +36,8 @@ export interface TaskChange {
   readonly lease?: Lease;
   /** Whether the task's lease ends with this change, whoever holds it. */
   readonly endsLease: boolean;
+  /** Refused when the owner has so many unfinished tasks already. For changes that make a task unfinished. */
+  readonly activeLimit?: number;
   /** To be published to the work queue by whoever finds it. */
   readonly outbox?: TaskEnvelope;
   readonly settlement?: Settlement;
@@ -79,6 +82,8 @@ export function submission(
     result: null,
     error: null,
     usage: NO_USAGE,
+    reservation: input.correlationId,
+    ticksPaid: 0,
     workerId: null,
     createdAt: at,
     updatedAt: at,
@@ -248,9 +253,37 @@ export function release(
   );
 }
 
+/**
+ * More ticks for a task that has ended. It waits for a worker again and goes on from its journal; its answer, or what it
+ * failed of, is taken back. `reservation` pays for all that it may still use.
+ */
+export function extension(
+  before: TaskRecord,
+  input: { ticks: number; reservation: string; traceparent?: string | null },
+  at: number,
+): TaskChange {
+  const { ticks, reservation } = input;
+  const maxTicks = before.maxTicks + ticks;
+  const extended = change(before, {
+    events: [{ type: 'extended', at, data: { ticks, max_ticks: maxTicks, reservation } }],
+    record: {
+      status: transition(before.status, 'extend'),
+      maxTicks,
+      result: null,
+      error: null,
+      reservation,
+      ticksPaid: before.usage.ticks,
+      workerId: null,
+      finishedAt: null,
+    },
+    at,
+  });
+  return { ...extended, outbox: envelopeOf(extended.record, input.traceparent ?? null) };
+}
+
 function settlementOf(record: TaskRecord): Partial<TaskChange> {
-  if (record.owner === null) return {};
-  return {
-    settlement: { correlationId: record.correlationId, owner: record.owner, usedTicks: record.usage.ticks },
-  };
+  const { correlationId, owner, reservation, usage, ticksPaid } = record;
+  if (owner === null) return {};
+  const extended = reservation === correlationId ? {} : { reservation };
+  return { settlement: { correlationId, ...extended, owner, usedTicks: usage.ticks - ticksPaid } };
 }

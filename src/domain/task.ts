@@ -1,3 +1,4 @@
+import { isoTime } from './clock.js';
 import { type ErrorCode, ERROR_KINDS } from './errors.js';
 import { type JournalHead } from './journal.js';
 
@@ -86,6 +87,10 @@ export interface TaskRecord {
   readonly result: TaskResult | null;
   readonly error: TaskFailure | null;
   readonly usage: TaskUsage;
+  /** The quota's reservation that pays for what the task does now: its own id, or what its newest extension made. */
+  readonly reservation: string;
+  /** Ticks that earlier reservations paid for. */
+  readonly ticksPaid: number;
   readonly workerId: string | null;
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -95,7 +100,7 @@ export interface TaskRecord {
   readonly head: JournalHead;
 }
 
-const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+const iso = (ms: number | null): string | null => (ms === null ? null : isoTime(ms));
 
 /** The shape that users see. Owner and worker internals of the store are left out; `worker_id` stays, as in the seed. */
 export function taskToApi(task: TaskRecord) {
@@ -116,12 +121,14 @@ export function taskToApi(task: TaskRecord) {
   };
 }
 
-/** The stored JSON of `task:<correlation_id>`: the API's fields with the stored status, the owner and the journal's head. */
+/** The stored JSON of `task:<correlation_id>`: the API's fields with the stored status, the owner, who pays, and the journal's head. */
 export function taskToJson(task: TaskRecord): Record<string, unknown> {
   return {
     ...taskToApi(task),
     status: task.status,
     user_id: task.owner,
+    reservation: task.reservation,
+    ticks_paid: task.ticksPaid,
     journal_seq: task.head.seq,
     journal_hash: task.head.hash,
   };
@@ -191,6 +198,8 @@ export function taskFromJson(json: unknown): TaskRecord | null {
       promptTokens: count(usage.prompt_tokens),
       completionTokens: count(usage.completion_tokens),
     },
+    reservation: text(json.reservation, correlationId),
+    ticksPaid: count(json.ticks_paid),
     workerId: textOrNull(json.worker_id),
     createdAt,
     updatedAt: time(json.updated_at) ?? createdAt,

@@ -1,6 +1,12 @@
 import { Controller, Get, Inject, Logger } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiOperation, ApiProperty, ApiSchema, ApiTags } from '@nestjs/swagger';
 import { PRESENCE, type Presence } from '../ports/presence/presence.port.js';
+import { ApiAnswer, ApiFailures } from './api-answers.js';
+
+@ApiSchema({ name: 'AgentCount' })
+class AgentCountShape {
+  @ApiProperty({ type: 'integer', minimum: 0, example: 3 }) count!: number;
+}
 
 /** How many workers live. Open to everybody, and never an error: the number is decoration, not a promise. */
 @ApiTags('agents')
@@ -11,8 +17,9 @@ export class AgentsController {
   constructor(@Inject(PRESENCE) private readonly presence: Presence) {}
 
   @Get('count')
-  @ApiOperation({ summary: 'Live workers; 0 when they cannot be counted' })
-  @ApiOkResponse({ schema: { type: 'object', properties: { count: { type: 'integer' } } } })
+  @ApiOperation({ operationId: 'countAgents', summary: 'Live workers; 0 when they cannot be counted' })
+  @ApiAnswer(200, { type: AgentCountShape, description: 'The number.' })
+  @ApiFailures()
   async count(): Promise<{ count: number }> {
     try {
       return { count: (await this.presence.list()).length };

@@ -9,7 +9,7 @@ import { type FastifyRequest } from 'fastify';
 import { EuglenaError } from '../domain/errors.js';
 import { type Caller, IDENTITY, type Identity } from '../ports/identity/identity.port.js';
 
-interface AuthenticatedRequest extends FastifyRequest {
+export interface AuthenticatedRequest extends FastifyRequest {
   caller?: Caller;
 }
 

@@ -4,9 +4,13 @@ import { PresenceModule } from '../ports/presence/presence.module.js';
 import { QuotaModule } from '../ports/quota/quota.module.js';
 import { TaskStoreModule } from '../ports/task-store/task-store.module.js';
 import { WorkQueueModule } from '../ports/work-queue/work-queue.module.js';
+import { AccessGuard, RateLimits } from './access.guard.js';
 import { AgentsController } from './agents.controller.js';
+import { AuthGuard } from './auth.guard.js';
 import { ConsoleController } from './console.controller.js';
 import { EventsService } from './events.service.js';
+import { ExtensionService } from './extension.service.js';
+import { ForecastService } from './forecast.service.js';
 import { QuotaController } from './quota.controller.js';
 import { ReconcilerService } from './reconciler.service.js';
 import { SubmissionService } from './submission.service.js';
@@ -17,6 +21,16 @@ import { TasksService } from './tasks.service.js';
 @Module({
   imports: [TaskStoreModule, WorkQueueModule, PresenceModule, IdentityModule, QuotaModule],
   controllers: [TasksController, AgentsController, QuotaController, ConsoleController],
-  providers: [SubmissionService, TasksService, EventsService, ReconcilerService],
+  providers: [
+    AuthGuard,
+    AccessGuard,
+    RateLimits,
+    SubmissionService,
+    ExtensionService,
+    ForecastService,
+    TasksService,
+    EventsService,
+    ReconcilerService,
+  ],
 })
 export class GatewayModule {}

@@ -17,6 +17,7 @@ export const HTTP_STATUS: Record<ErrorCode, number | 'task outcome'> = {
   conflict: 409,
   idempotency_mismatch: 409,
   quota_exceeded: 429,
+  too_many_active_tasks: 429,
   rate_limited: 429,
   engine_unavailable: 503,
   internal: 500,

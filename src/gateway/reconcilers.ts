@@ -1,6 +1,6 @@
 import { type Clock } from '../domain/clock.js';
 import { encodeEnvelope } from '../domain/envelope.js';
-import { isTerminal } from '../domain/lifecycle.js';
+import { taskOfReservation, ticksToCharge } from '../domain/reservation.js';
 import { type Quota } from '../ports/quota/quota.port.js';
 import { type EntryVersion, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { type WorkQueue } from '../ports/work-queue/work-queue.port.js';
@@ -19,6 +19,8 @@ export interface Reconciler {
 
 const BATCH = 100;
 const HOLD_MS = 30_000;
+/** A submission that has not stored its task after this long never will, in ms. */
+const ORPHANED_MS = 45_000;
 const DAY_MS = 86_400_000;
 
 /** Publishes tasks that were stored but never got to the queue. */
@@ -56,7 +58,7 @@ export class SettlementReconciler implements Reconciler {
     return drain(async () => {
       const items = await this.store.takeSettlements({ limit: BATCH, holdMs: HOLD_MS });
       const told = items.map(({ settlement }) =>
-        this.quota.settle(settlement.correlationId, settlement.usedTicks),
+        this.quota.settle(settlement.reservation ?? settlement.correlationId, settlement.usedTicks),
       );
       const entries = items.map(({ seq, settlement }) => ({ correlationId: settlement.correlationId, seq }));
       await clearDone(told, entries, (done) => this.store.clearSettlements(done));
@@ -80,10 +82,11 @@ export class ReservationReconciler implements Reconciler {
 
   async tick(): Promise<number> {
     let settled = 0;
-    for (const { correlationId } of await this.quota.unsettled(60_000, 1_000)) {
-      const record = await this.store.find(correlationId);
-      if (record !== null && !isTerminal(record.status)) continue;
-      await this.quota.settle(correlationId, record?.usage.ticks ?? 0);
+    for (const { correlationId: reservation } of await this.quota.unsettled(ORPHANED_MS, 1_000)) {
+      const record = await this.store.find(taskOfReservation(reservation));
+      const ticks = ticksToCharge(record, reservation);
+      if (ticks === null) continue;
+      await this.quota.settle(reservation, ticks);
       settled += 1;
     }
     return settled;

@@ -4,7 +4,7 @@ import { EuglenaError } from '../domain/errors.js';
 import { submission } from '../domain/task-change.js';
 import { type Quota } from '../ports/quota/quota.port.js';
 import { type TaskStore } from '../ports/task-store/task-store.port.js';
-import { type WorkQueue } from '../ports/work-queue/work-queue.port.js';
+import { UnconfirmedPublish, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
 import { SubmissionService } from './submission.service.js';
 
 const OWNER = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
@@ -121,6 +121,13 @@ describe('a submission', () => {
     };
     await service({ queue: { publish } }).submit(request);
     expect(await traces()).toEqual({ tasks: 1, ready: 0, used: 50 });
+  });
+
+  it('is accepted when nobody can tell whether it was queued: its message may come, and the outbox has it', async () => {
+    const publish = () => Promise.reject(new UnconfirmedPublish('no confirmation'));
+    const task = await service({ queue: { publish } }).submit(request);
+    expect(await traces()).toEqual({ tasks: 1, ready: 0, used: 50 });
+    expect((await outbox()).map(({ envelope }) => envelope.correlationId)).toEqual([task.correlationId]);
   });
 
   it('does not fail when the outbox cannot be cleared', async () => {

@@ -8,8 +8,12 @@ import { submission } from '../domain/task-change.js';
 import { type TaskRecord } from '../domain/task.js';
 import { QUOTA, type Quota } from '../ports/quota/quota.port.js';
 import { type EntryVersion, TASK_STORE, type TaskStore } from '../ports/task-store/task-store.port.js';
-import { WORK_QUEUE, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
+import { UnconfirmedPublish, WORK_QUEUE, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
 import { QuotaExceeded } from './quota-usage.js';
+import { TooManyActiveTasks } from './too-many-active-tasks.js';
+
+/** How long a refused submission waits for its traces to be removed, in ms. The rest is done after the answer. */
+const UNDO_PATIENCE_MS = 250;
 
 export interface SubmissionRequest {
   readonly owner: string;
@@ -19,6 +23,8 @@ export interface SubmissionRequest {
   readonly idempotencyKey?: string;
   /** W3C trace context. */
   readonly traceparent?: string;
+  /** How many unfinished tasks the owner may have, this one included. */
+  readonly activeLimit?: number;
 }
 
 /**
@@ -40,8 +46,8 @@ export class SubmissionService implements BeforeApplicationShutdown {
   ) {}
 
   /**
-   * @throws EuglenaError `quota_exceeded`, `idempotency_mismatch` (the key belongs to another request) or
-   *   `engine_unavailable`.
+   * @throws EuglenaError `quota_exceeded`, `too_many_active_tasks`, `idempotency_mismatch` (the key belongs to another
+   *   request) or `engine_unavailable`.
    */
   async submit(request: SubmissionRequest): Promise<TaskRecord> {
     const keyed = request.idempotencyKey !== undefined;
@@ -75,15 +81,21 @@ export class SubmissionService implements BeforeApplicationShutdown {
     correlationId: string,
     keyed: boolean,
   ): Promise<{ record: TaskRecord; outbox?: TaskEnvelope }> {
-    const change = submission({ ...request, correlationId }, this.clock.now(), true);
+    const { activeLimit } = request;
+    const created = submission({ ...request, correlationId }, this.clock.now(), true);
+    const change = activeLimit === undefined ? created : { ...created, activeLimit };
     try {
       const outcome = await this.store.commit(change);
       if (outcome.kind === 'committed') return change;
+      if (outcome.kind === 'too_many_active') throw new TooManyActiveTasks(activeLimit);
       const first = await this.store.find(correlationId);
       if (first !== null) return { record: await this.replay(first, request) };
     } catch (error) {
       if (error instanceof EuglenaError && error.code === 'idempotency_mismatch') throw error;
-      await this.undo(correlationId, keyed);
+      const nothingDone = error instanceof EuglenaError && error.nothingDone;
+      // A task with a key may be there all the same: another request's.
+      if (nothingDone && !keyed) await this.giveBack(correlationId);
+      else await Promise.race([this.undo(correlationId, keyed), this.clock.sleep(UNDO_PATIENCE_MS)]);
       throw error;
     }
     // It was there and is gone again: its submission failed elsewhere at this very moment.
@@ -92,8 +104,9 @@ export class SubmissionService implements BeforeApplicationShutdown {
   }
 
   /**
-   * A task that cannot be queued now is withdrawn, unless it must stay: another process may already publish it, and a task
-   * with a key may already have been answered to a second request. Then the outbox gets it to the queue.
+   * A task that cannot be queued now is withdrawn, unless it must stay: its message may be in the queue after all, another
+   * process may already publish it, and a task with a key may already have been answered to a second request. Then the
+   * outbox gets it to the queue.
    */
   private async publish(envelope: TaskEnvelope, seq: number, keyed: boolean): Promise<void> {
     const { correlationId } = envelope;
@@ -101,7 +114,8 @@ export class SubmissionService implements BeforeApplicationShutdown {
       await this.queue.publish(encodeEnvelope(envelope));
     } catch (error) {
       this.logger.warn(`Task ${correlationId} could not be queued: ${messageOf(error)}`);
-      if (keyed || !(await this.withdraw(correlationId))) return;
+      const mustStay = keyed || error instanceof UnconfirmedPublish;
+      if (mustStay || !(await this.withdraw(correlationId))) return;
       await this.giveBack(correlationId);
       throw new EuglenaError('engine_unavailable', 'The work queue does not answer.', { cause: error });
     }

@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
-import { IsIn, IsInt, IsOptional, IsString, Max, MaxLength, Min } from 'class-validator';
+import { IsBoolean, IsIn, IsInt, IsOptional, IsString, Max, MaxLength, Min } from 'class-validator';
 import { MANDATE_MAX_CHARS, TICKS_MAX } from '../domain/envelope.js';
 import { VISIBLE_STATUSES, type VisibleStatus } from '../domain/task.js';
 import { IsMandate } from './validation.js';
@@ -8,6 +8,8 @@ import { IsMandate } from './validation.js';
 const DEFAULT_TICKS = 50;
 const PAGE_MAX = 100;
 const TICKS_MESSAGE = { message: `must be a whole number from 1 to ${TICKS_MAX}` };
+const MORE_TICKS_MAX = TICKS_MAX - 1;
+const MORE_TICKS_MESSAGE = { message: `must be a whole number from 1 to ${MORE_TICKS_MAX}` };
 const PAGE_MESSAGE = { message: `must be a whole number from 1 to ${PAGE_MAX}` };
 
 /** Queries are texts; digits become a number, and anything else stays what it is and is refused. */
@@ -38,9 +40,40 @@ export class SubmitTask {
   max_ticks: number = DEFAULT_TICKS;
 }
 
+/** Likewise for the words `true` and `false`. */
+const words = ({ value }: { value: unknown }): unknown =>
+  value === 'true' || value === 'false' ? value === 'true' : value;
+
+/** Query of `POST /tasks`. */
+export class SubmitOptions {
+  @ApiPropertyOptional({
+    description: 'Only says what would become of the task: nothing is stored, queued or reserved.',
+    type: 'boolean',
+    default: false,
+  })
+  @Transform(words)
+  @IsBoolean({ message: 'must be true or false' })
+  dry_run: boolean = false;
+}
+
+/** Body of `POST /tasks/:id/extend`. */
+export class ExtendTask {
+  @ApiProperty({
+    description: `By how much the budget grows. Together it may have ${TICKS_MAX} ticks at most.`,
+    type: 'integer',
+    minimum: 1,
+    maximum: MORE_TICKS_MAX,
+    example: 20,
+  })
+  @IsInt(MORE_TICKS_MESSAGE)
+  @Min(1, MORE_TICKS_MESSAGE)
+  @Max(MORE_TICKS_MAX, MORE_TICKS_MESSAGE)
+  ticks!: number;
+}
+
 /** Query of `GET /tasks`. */
 export class ListTasks {
-  @ApiPropertyOptional({ enum: VISIBLE_STATUSES })
+  @ApiPropertyOptional({ enum: VISIBLE_STATUSES, description: 'Only tasks of this status.' })
   @IsOptional()
   @IsIn(VISIBLE_STATUSES, { message: `must be one of: ${VISIBLE_STATUSES.join(', ')}` })
   status?: VisibleStatus;
@@ -52,7 +85,7 @@ export class ListTasks {
   @Max(PAGE_MAX, PAGE_MESSAGE)
   limit: number = 20;
 
-  @ApiPropertyOptional({ description: '`next_cursor` of the page before.' })
+  @ApiPropertyOptional({ description: '`next_cursor` of the page before.', maxLength: 512 })
   @IsOptional()
   @IsString({ message: 'must be a text' })
   @MaxLength(512, { message: 'must have at most 512 characters' })
@@ -71,54 +104,4 @@ export class FollowTask {
   @IsInt({ message: 'must be a whole number' })
   @Min(0, { message: 'must not be negative' })
   after?: number;
-}
-
-class UsageShape {
-  @ApiProperty() ticks!: number;
-  @ApiProperty() model_calls!: number;
-  @ApiProperty() prompt_tokens!: number;
-  @ApiProperty() completion_tokens!: number;
-}
-
-class SourceShape {
-  @ApiProperty({ example: 's1' }) id!: string;
-  @ApiProperty() url!: string;
-  @ApiProperty() title!: string;
-  @ApiProperty({ format: 'date-time' }) retrieved_at!: string;
-  @ApiProperty({ description: 'Hex SHA-256 of the text that was read.' }) sha256!: string;
-}
-
-class ResultShape {
-  @ApiProperty() answer!: string;
-  @ApiProperty({ enum: ['answered', 'max_ticks'] }) exit_reason!: string;
-  @ApiProperty({ type: [SourceShape] }) sources!: SourceShape[];
-  @ApiProperty({ description: 'What produced the answer.' }) model!: string;
-  @ApiProperty({ description: "Head of the journal's hash chain." }) receipt!: string;
-}
-
-class FailureShape {
-  @ApiProperty() code!: string;
-  @ApiProperty() message!: string;
-}
-
-/** A task in the API's documentation; `taskToApi` in the domain makes the real thing. */
-export class TaskShape {
-  @ApiProperty({ format: 'uuid' }) correlation_id!: string;
-  @ApiProperty({ enum: VISIBLE_STATUSES }) status!: VisibleStatus;
-  @ApiProperty() mandate!: string;
-  @ApiProperty() max_ticks!: number;
-  @ApiProperty() tick!: number;
-  @ApiProperty({ type: ResultShape, nullable: true }) result!: ResultShape | null;
-  @ApiProperty({ type: FailureShape, nullable: true }) error!: FailureShape | null;
-  @ApiProperty({ type: UsageShape }) usage!: UsageShape;
-  @ApiProperty({ type: String, nullable: true }) worker_id!: string | null;
-  @ApiProperty({ format: 'date-time' }) created_at!: string;
-  @ApiProperty({ format: 'date-time' }) updated_at!: string;
-  @ApiProperty({ type: String, format: 'date-time', nullable: true }) started_at!: string | null;
-  @ApiProperty({ type: String, format: 'date-time', nullable: true }) finished_at!: string | null;
-}
-
-export class TaskPageShape {
-  @ApiProperty({ type: [TaskShape] }) tasks!: TaskShape[];
-  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
 }

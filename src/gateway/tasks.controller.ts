@@ -3,7 +3,7 @@ import {
   Controller,
   Get,
   Headers,
-  HttpCode,
+  Inject,
   Param,
   Post,
   Query,
@@ -11,24 +11,28 @@ import {
   UseGuards,
   UsePipes,
 } from '@nestjs/common';
-import {
-  ApiAcceptedResponse,
-  ApiBearerAuth,
-  ApiHeader,
-  ApiNoContentResponse,
-  ApiOkResponse,
-  ApiOperation,
-  ApiProduces,
-  ApiTags,
-} from '@nestjs/swagger';
+import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
 import { type FastifyReply } from 'fastify';
+import { SETTINGS } from '../config/settings.module.js';
+import { type Settings } from '../config/settings.js';
 import { isTerminal } from '../domain/lifecycle.js';
 import { taskToApi } from '../domain/task.js';
 import { type Caller } from '../ports/identity/identity.port.js';
-import { AuthGuard, CurrentCaller } from './auth.guard.js';
+import { AccessGuard } from './access.guard.js';
+import { CurrentCaller } from './auth.guard.js';
 import { EventsService } from './events.service.js';
+import { ExtensionService } from './extension.service.js';
+import { ForecastService } from './forecast.service.js';
 import { SubmissionService } from './submission.service.js';
-import { FollowTask, ListTasks, SubmitTask, TaskPageShape, TaskShape } from './task.dto.js';
+import { ExtendTask, FollowTask, ListTasks, SubmitOptions, SubmitTask } from './task.dto.js';
+import {
+  DescribeCancel,
+  DescribeExtend,
+  DescribeFind,
+  DescribeFollow,
+  DescribeList,
+  DescribeSubmit,
+} from './tasks.docs.js';
 import { TasksService } from './tasks.service.js';
 import { invalidFields, requestValidation } from './validation.js';
 
@@ -38,77 +42,88 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 @ApiTags('tasks')
 @ApiBearerAuth()
-@UseGuards(AuthGuard)
+@UseGuards(AccessGuard)
 @UsePipes(requestValidation)
 @Controller('tasks')
 export class TasksController {
   constructor(
     private readonly submissions: SubmissionService,
+    private readonly extensions: ExtensionService,
+    private readonly forecasts: ForecastService,
     private readonly tasks: TasksService,
     private readonly events: EventsService,
+    @Inject(SETTINGS) private readonly settings: Settings,
   ) {}
 
   @Post()
-  @HttpCode(202)
-  @ApiOperation({ summary: 'Hand in a mandate' })
-  @ApiHeader({
-    name: 'Idempotency-Key',
-    required: false,
-    description: '1 to 255 visible ASCII characters. The same key and body answer the same task.',
-  })
-  @ApiAcceptedResponse({ type: TaskShape, description: 'The task is durable and waits for a worker.' })
+  @DescribeSubmit()
   async submit(
     @CurrentCaller() caller: Caller,
     @Body() body: SubmitTask,
+    @Query() options: SubmitOptions,
     @Headers('idempotency-key') key: string | undefined,
     @Headers('traceparent') traceparent: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    if (key !== undefined && !IDEMPOTENCY_KEY.test(key)) {
-      throw invalidFields([
-        { field: 'Idempotency-Key', message: 'must be 1 to 255 visible ASCII characters' },
-      ]);
+    const origin = originOf(key, traceparent);
+    if (options.dry_run) {
+      void reply.status(200);
+      return this.forecasts.forecast(caller.userId, body.max_ticks);
     }
     const task = await this.submissions.submit({
       owner: caller.userId,
       mandate: body.mandate,
       maxTicks: body.max_ticks,
-      ...(key === undefined ? {} : { idempotencyKey: key }),
-      ...(traceparent !== undefined && TRACEPARENT.test(traceparent) ? { traceparent } : {}),
+      activeLimit: this.settings.gateway.userMaxActiveTasks,
+      ...origin,
     });
-    void reply.header('location', `/tasks/${task.correlationId}`);
+    void reply.status(202).header('location', `/tasks/${task.correlationId}`);
     return taskToApi(task);
   }
 
   @Get()
-  @ApiOperation({ summary: 'Your tasks, newest first' })
-  @ApiOkResponse({ type: TaskPageShape })
+  @DescribeList()
   async list(@CurrentCaller() caller: Caller, @Query() query: ListTasks) {
     const page = await this.tasks.list(caller.userId, query);
     return { tasks: page.tasks.map(taskToApi), next_cursor: page.nextCursor };
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'One task' })
-  @ApiOkResponse({ type: TaskShape })
+  @DescribeFind()
   async find(@CurrentCaller() caller: Caller, @Param('id') id: string) {
     return taskToApi(await this.tasks.find(caller.userId, id));
   }
 
   @Post(':id/cancel')
-  @HttpCode(200)
-  @ApiOperation({ summary: 'End a task; one that has ended stays as it is' })
-  @ApiOkResponse({ type: TaskShape })
-  async cancel(@CurrentCaller() caller: Caller, @Param('id') id: string) {
+  @DescribeCancel()
+  async cancel(
+    @CurrentCaller() caller: Caller,
+    @Param('id') id: string,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    void reply.status(200);
     return taskToApi(await this.tasks.cancel(caller.userId, id));
   }
 
+  @Post(':id/extend')
+  @DescribeExtend()
+  async extend(
+    @CurrentCaller() caller: Caller,
+    @Param('id') id: string,
+    @Body() body: ExtendTask,
+    @Headers('idempotency-key') key: string | undefined,
+    @Headers('traceparent') traceparent: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    const origin = originOf(key, traceparent);
+    const request = { owner: caller.userId, correlationId: id, ticks: body.ticks, ...origin };
+    const task = await this.extensions.extend(request);
+    void reply.status(202).header('location', `/tasks/${task.correlationId}`);
+    return taskToApi(task);
+  }
+
   @Get(':id/events')
-  @ApiOperation({ summary: 'The journal of a task as it grows (Server-Sent Events)' })
-  @ApiHeader({ name: 'Last-Event-ID', required: false, description: 'Go on behind this sequence number.' })
-  @ApiProduces('text/event-stream')
-  @ApiOkResponse({ description: 'One event for each journal entry; ends after `finished`.' })
-  @ApiNoContentResponse({ description: 'The task has ended and you know all of it: do not reconnect.' })
+  @DescribeFollow()
   async follow(
     @CurrentCaller() caller: Caller,
     @Param('id') id: string,
@@ -130,6 +145,17 @@ export class TasksController {
       .header('x-accel-buffering', 'no')
       .send(this.events.stream(follower));
   }
+}
+
+/** What a request says of itself in headers: the client's own key, and the trace that it belongs to. */
+function originOf(idempotencyKey: string | undefined, traceparent: string | undefined) {
+  if (idempotencyKey !== undefined && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
+    throw invalidFields([{ field: 'Idempotency-Key', message: 'must be 1 to 255 visible ASCII characters' }]);
+  }
+  return {
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    ...(traceparent !== undefined && TRACEPARENT.test(traceparent) ? { traceparent } : {}),
+  };
 }
 
 function sequenceNumber(text: string): number {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { findBreak } from '../../src/domain/journal.js';
 import { cancellation, workerChange } from '../../src/domain/task-change.js';
 import { type TaskStore } from '../../src/ports/task-store/task-store.port.js';
+import { taskStoreActive } from './task-store.active.js';
 import { Tasks, type TaskStoreHarness } from './task-store.harness.js';
 import { taskStoreLeases } from './task-store.leases.js';
 import { taskStoreLists } from './task-store.lists.js';
@@ -15,6 +16,7 @@ export function taskStoreContract(name: string, open: () => Promise<TaskStoreHar
     describe('records and journals', () => recordsAndJournals(open));
     describe('leases', () => taskStoreLeases(open));
     describe('outbox and settlements', () => taskStoreWorkLists(open));
+    describe('active tasks', () => taskStoreActive(open));
     describe('lists', () => taskStoreLists(open));
     describe('watching', () => taskStoreWatching(open));
     describe('purge', () => taskStorePurge(open));

@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { type Clock } from '../../src/domain/clock.js';
-import { chain, headAfter } from '../../src/domain/journal.js';
 import { type TaskRecord } from '../../src/domain/task.js';
 import {
   completion,
-  envelopeOf,
+  extension,
   type Lease,
   submission,
   type TaskChange,
@@ -107,26 +106,7 @@ export class Tasks {
 
   /** More ticks for a task that ended; it waits in the outbox again. */
   extension(record: TaskRecord): TaskChange {
-    const maxTicks = record.maxTicks + 5;
-    const entries = chain(record.head, [
-      { type: 'extended', at: this.now(), data: { ticks: 5, max_ticks: maxTicks } },
-    ]);
-    const after: TaskRecord = {
-      ...record,
-      status: 'pending',
-      maxTicks,
-      result: null,
-      error: null,
-      finishedAt: null,
-      updatedAt: this.now(),
-      head: headAfter(record.head, entries),
-    };
-    return {
-      record: after,
-      expectedSeq: record.head.seq,
-      entries,
-      endsLease: false,
-      outbox: envelopeOf(after),
-    };
+    const reservation = `${record.correlationId}:${record.head.seq}`;
+    return extension(record, { ticks: 5, reservation }, this.now());
   }
 }

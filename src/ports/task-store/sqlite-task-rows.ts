@@ -26,6 +26,7 @@ const TABLES = `
   );
   CREATE INDEX IF NOT EXISTS tasks_by_owner ON tasks (owner, created_at, correlation_id);
   CREATE INDEX IF NOT EXISTS tasks_by_end ON tasks (finished_at) WHERE finished_at IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS tasks_active ON tasks (owner) WHERE finished_at IS NULL;
   CREATE INDEX IF NOT EXISTS tasks_by_change ON tasks (change);
   CREATE TABLE IF NOT EXISTS task_changes (id INTEGER PRIMARY KEY CHECK (id = 1), last INTEGER NOT NULL);
   INSERT OR IGNORE INTO task_changes (id, last) VALUES (1, 0);
@@ -71,6 +72,12 @@ export class SqliteTaskRows {
   find(correlationId: string): TaskRecord | null {
     const row = this.database.get<Json>('SELECT json FROM tasks WHERE correlation_id = ?', correlationId);
     return row === undefined ? null : readRecord(row.json);
+  }
+
+  /** Unfinished tasks of a user. */
+  active(owner: string): number {
+    const sql = 'SELECT count(*) AS active FROM tasks WHERE owner = ? AND finished_at IS NULL';
+    return this.database.get<{ active: number }>(sql, owner)?.active ?? 0;
   }
 
   journal(correlationId: string, afterSeq: number, limit: number): JournalEntry[] {

@@ -47,6 +47,10 @@ export class SqliteTaskStore implements TaskStore {
       const held = this.rows.held(change.record.correlationId);
       if (change.lease !== undefined && !holds(held, change.lease, now)) return { kind: 'lease_lost' };
       if ((held?.seq ?? 0) !== change.expectedSeq) return { kind: 'conflict' };
+      const { activeLimit, record } = change;
+      if (activeLimit !== undefined && this.rows.active(record.owner ?? '') >= activeLimit) {
+        return { kind: 'too_many_active' };
+      }
       this.write(change, held, now);
       return { kind: 'committed' };
     });
@@ -104,6 +108,10 @@ export class SqliteTaskStore implements TaskStore {
     return { tasks, nextCursor: rows.length > query.limit && last !== undefined ? cursorBehind(last) : null };
   }
 
+  async active(owner: string): Promise<number> {
+    return this.rows.active(owner);
+  }
+
   /** An outbox entry that was cleared counts as taken: its message is in the queue. */
   async withdraw(correlationId: string): Promise<boolean> {
     return this.database.transaction(() => {
@@ -152,6 +160,11 @@ export class SqliteTaskStore implements TaskStore {
 
   watch(correlationId: string, listener: () => void): () => void {
     return this.watchers.add(correlationId, listener);
+  }
+
+  /** Of every change: to look at a task costs little here. */
+  watchEnd(correlationId: string, listener: () => void): () => void {
+    return this.watch(correlationId, listener);
   }
 
   async purge(finishedBefore: number, limit: number): Promise<readonly string[]> {

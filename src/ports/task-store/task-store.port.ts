@@ -10,7 +10,9 @@ export type CommitOutcome =
   /** The journal ends elsewhere than expected: somebody else wrote first. Read again and decide anew. */
   | { readonly kind: 'conflict' }
   /** The lease is no longer the writer's: stop working on the task. */
-  | { readonly kind: 'lease_lost' };
+  | { readonly kind: 'lease_lost' }
+  /** The owner has as many unfinished tasks as the change's `activeLimit` allows. */
+  | { readonly kind: 'too_many_active' };
 
 export type ClaimOutcome =
   | {
@@ -84,6 +86,9 @@ export interface TaskStore {
     query: { readonly statuses?: readonly TaskStatus[]; readonly limit: number; readonly cursor?: string },
   ): Promise<TaskPage>;
 
+  /** How many unfinished tasks a user has. */
+  active(owner: string): Promise<number>;
+
   /** Removes a task that is still `pending`, was never claimed and whose outbox entry nobody took; true when removed. */
   withdraw(correlationId: string): Promise<boolean>;
 
@@ -104,6 +109,12 @@ export interface TaskStore {
    * engine was away, not at all. Returns the way to stop.
    */
   watch(correlationId: string, listener: () => void): () => void;
+
+  /**
+   * Like {@link watch}, but of ends only that somebody wrote who does not hold the task's lease, such as its owner's
+   * cancellation: a worker need not hear of its own writes. May be called for other changes too.
+   */
+  watchEnd(correlationId: string, listener: () => void): () => void;
 
   /** Removes tasks that became terminal before `finishedBefore` (epoch ms), at most `limit`; answers their ids. */
   purge(finishedBefore: number, limit: number): Promise<readonly string[]>;

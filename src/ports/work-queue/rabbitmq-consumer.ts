@@ -65,8 +65,8 @@ export class RabbitConsumer implements Consumer {
 
   private async openNew(): Promise<void> {
     if (this.off.signal.aborted) return;
-    // The queues exist once the publisher's channel is open.
-    await this.options.publisher.open();
+    // Each time: the queue may have been deleted since.
+    await this.options.publisher.declare();
     const channel = await this.connection.inTime('open a channel', () => this.connection.channel());
     const source = { channel, closed: false, consumerTag: '' };
     channel.on('close', () => {

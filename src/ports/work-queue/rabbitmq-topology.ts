@@ -9,10 +9,13 @@ export const REASON_HEADER = 'x-euglena-reason';
 /** Since when, in epoch milliseconds. */
 export const DEAD_AT_HEADER = 'x-euglena-dead-at';
 
-/** A parking queue that nobody used for this long after its last message left is deleted by the broker, in ms. */
-const IDLE_MS = 60_000;
-/** RabbitMQ's longest times are 32-bit milliseconds: 46 days, `IDLE_MS` included. */
-const DELAY_MAX_MS = 4_000_000_000;
+/**
+ * The broker deletes a parking queue that nobody declared for its messages' time and this long, in ms. It does so even when
+ * it was away itself, before it moves the messages on: so this must be longer than any outage.
+ */
+const IDLE_MS = 7 * 86_400_000;
+/** RabbitMQ's longest times are 32-bit milliseconds: 49 days, `IDLE_MS` included. */
+const DELAY_MAX_MS = 3_000_000_000;
 const DELAY_MIN_MS = 10;
 const DELAY_STEPS = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
 /** Quorum queues of RabbitMQ 4 drop a message after 20 returns unless told otherwise, and reading dead letters returns them. */
@@ -22,8 +25,8 @@ const BROKER_HEADER = /^x-(death|first-death-|last-death-|delivery-count|acquire
 
 export interface ParkingQueue {
   readonly name: string;
-  /** It exists for at least this long after it was declared, in ms. */
-  readonly lifetimeMs: number;
+  /** How long a message stays in it, in ms. */
+  readonly ttlMs: number;
   readonly options: Options.AssertQueue;
 }
 
@@ -53,13 +56,13 @@ export async function declareTopology(
 
 /**
  * The queue in which a message waits for `delayMs`, rounded up (by half at most): one time to live for a whole queue, since
- * RabbitMQ expires messages at a queue's head only. Declare it before each use: that renews its own life.
+ * RabbitMQ expires messages at a queue's head only. Declaring it renews its own life.
  */
 export function parkingQueue(queueName: string, delayMs: number): ParkingQueue {
   const ttl = roundedDelay(delayMs);
   return {
     name: `${parkingPrefixOf(queueName)}${ttl}`,
-    lifetimeMs: ttl + IDLE_MS,
+    ttlMs: ttl,
     options: {
       durable: true,
       arguments: {

@@ -114,6 +114,9 @@ export class RabbitMqWorkQueue implements WorkQueue {
   }
 
   async ping(): Promise<void> {
+    this.connection.requireConnected();
+    // A broker that came after this process has no queues yet.
+    await this.connection.inTime('declare the queues', () => this.publisher.open());
     await this.connection.run('answer', (channel) => channel.checkQueue(this.queueName));
   }
 
