@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { Hs256Identity } from '../../src/ports/identity/hs256-identity.js';
+import { TokenIdentity } from '../../src/ports/identity/token-identity.js';
+import { SecretKeys } from '../../src/ports/identity/token-keys.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { identityContract, type IdentityHarness, USER } from './identity.contract.js';
-import { JWT_CASES, JWT_ISSUER, type JwtCase, JwtForge } from './identity.jwt-cases.js';
+import { asCase, JWT_CASES, JWT_ISSUER, type JwtCase, JwtForge } from './identity.jwt-cases.js';
 
 const GOOD: JwtCase = {
   id: 'good',
@@ -15,21 +16,16 @@ const GOOD: JwtCase = {
 
 function openAt(clock: ManualClock, issuer: string | null = JWT_ISSUER, allowAnonymous = false) {
   const forge = new JwtForge(clock.now());
-  const { secret } = forge;
-  const identity = new Hs256Identity({ secret, issuer, audience: 'authenticated', clock, allowAnonymous });
+  const identity = new TokenIdentity({ keys: new SecretKeys(forge.secret), issuer, clock, allowAnonymous });
   return { forge, identity };
 }
 
 async function open(): Promise<IdentityHarness> {
   const clock = new ManualClock();
   const { forge, identity } = openAt(clock);
-  const given = (claims: Record<string, unknown>) =>
-    Object.fromEntries(
-      Object.entries(claims).map(([name, value]) => [name, value === undefined ? null : { $json: value }]),
-    );
   return {
     identity,
-    issue: async (claims = {}) => forge.build({ ...GOOD, claims: given(claims) }),
+    issue: async (claims = {}) => forge.build({ ...GOOD, claims: asCase(claims) }),
     forge: async () => forge.build(GOOD, 'attacker-hs'),
     now: () => clock.now(),
     elapse: async (ms) => clock.advance(ms),
@@ -40,7 +36,7 @@ async function open(): Promise<IdentityHarness> {
 identityContract('a shared secret', open);
 
 /** What a gateway with the shared secret alone answers to a token, as an HTTP status. */
-async function statusOf(token: string, clock: ManualClock, identity: Hs256Identity): Promise<number> {
+async function statusOf(token: string, clock: ManualClock, identity: TokenIdentity): Promise<number> {
   try {
     const caller = await identity.verify(token);
     expect(caller.expiresAt).toBeGreaterThan(clock.now() - 10_000);
@@ -98,7 +94,7 @@ describe('tokens to a gateway that has the shared secret alone', () => {
   });
 });
 
-describe('Hs256Identity', () => {
+describe('the identity by a secret', () => {
   const header = (fields: Record<string, unknown>): JwtCase => ({ ...GOOD, header: fields });
 
   it.each([
