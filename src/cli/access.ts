@@ -3,7 +3,7 @@ import { systemClock } from '../config/system-clock.js';
 import { issuerOf } from '../ports/identity/access-token.js';
 import { DEVELOPMENT_USER, issueLocalToken, LOCAL_ISSUER } from '../ports/identity/local-secret.js';
 import { ApiClient } from './api-client.js';
-import { UsageError } from './command.js';
+import { CommandError, UsageError } from './command.js';
 
 /** How long a token that a command signs for itself is good, in seconds: longer than a task may run. */
 const OWN_TOKEN_SECONDS = 86_400;
@@ -21,14 +21,14 @@ export function localSettings(env: Environment): Settings {
 
 /**
  * An access token that an installation with these settings takes: by Supabase's secret if it has one, else its own.
- * @throws UsageError when only the Supabase project itself can sign one.
+ * @throws CommandError when only the Supabase project itself can sign one.
  */
 export async function developmentToken(
   { dataDir, supabase }: Settings,
   { subject = DEVELOPMENT_USER, ttlSeconds = OWN_TOKEN_SECONDS } = {},
 ): Promise<string> {
   if (supabase.url !== null && supabase.jwtSecret === null) {
-    throw new UsageError(
+    throw new CommandError(
       'SUPABASE_URL is set, so only tokens of that project are good: give one by --token or EUGLENA_TOKEN',
     );
   }
