@@ -10,8 +10,14 @@ export const LIFETIME_MAX_SECONDS = 366 * 86_400;
 /** `aud` and `role` of a signed-in user, in the words of Supabase Auth. */
 export const AUTHENTICATED = 'authenticated';
 
-/** Three non-empty parts in base64url, nothing around them (RFC 7515, 7.1). */
-const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+/**
+ * Three non-empty parts in base64url, nothing around them (RFC 7515, 7.1). Unused bits at the end of a part are zero, so a
+ * token can be written in one way only.
+ */
+const COMPACT_JWS = (() => {
+  const part = '(?=[^.])(?:[\\w-]{4})*(?:[\\w-][AQgw]|[\\w-]{2}[AEIMQUYcgkosw048])?';
+  return new RegExp(`^${part}\\.${part}\\.${part}$`);
+})();
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 
@@ -25,9 +31,14 @@ export function isUserId(text: unknown): text is string {
   return typeof text === 'string' && UUID.test(text) && text !== NIL_UUID;
 }
 
-/** Whether a text could be a signed token, before any work is spent on it. */
-export function looksLikeToken(text: unknown): text is string {
-  return typeof text === 'string' && text.length <= TOKEN_MAX_CHARS && COMPACT_JWS.test(text);
+/** Whether a text is too long to be looked at. */
+export function isTooLong(text: string): boolean {
+  return text.length > TOKEN_MAX_CHARS;
+}
+
+/** Whether a text could be a signed token, before more work is spent on it. */
+export function looksLikeToken(text: string): boolean {
+  return !isTooLong(text) && COMPACT_JWS.test(text);
 }
 
 /** The one refusal of a token, whatever is wrong with it: it neither echoes the token nor helps to forge one. */

@@ -6,6 +6,7 @@ import {
   AUTHENTICATED,
   holderOf,
   invalidToken,
+  isTooLong,
   LEEWAY_SECONDS,
   looksLikeToken,
   secondsAhead,
@@ -55,7 +56,7 @@ export class TokenIdentity implements Identity {
   constructor(private readonly options: TokenIdentityOptions) {}
 
   async verify(token: string): Promise<Caller> {
-    if (!looksLikeToken(token)) throw invalidToken();
+    if (isTooLong(token)) throw invalidToken();
     const digest = hash('sha256', token, 'base64');
     let known = await this.recall(digest);
     if (known === undefined) {
@@ -87,6 +88,7 @@ export class TokenIdentity implements Identity {
   }
 
   private async check(token: string): Promise<Remembered> {
+    if (!looksLikeToken(token)) throw invalidToken();
     const { keys, issuer, clock, allowAnonymous = false } = this.options;
     const now = clock.now();
     let key: TokenKey | undefined;
