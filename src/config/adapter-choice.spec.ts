@@ -22,3 +22,28 @@ describe('the adapter of the quota', () => {
     expect(forbiddenFallbacks({ ...settings, role: 'gateway', production: true })).toContain('quota');
   });
 });
+
+describe('the adapter of the identity', () => {
+  const SECRET = 'a project secret of 32 characters and more';
+  const URL = 'https://p.supabase.co';
+
+  it.each([
+    [{}, 'local signing secret', true],
+    [{ SUPABASE_JWT_SECRET: SECRET }, 'Supabase (HS256 secret)', false],
+    [{ SUPABASE_URL: URL }, 'Supabase (JWKS)', false],
+    [{ SUPABASE_URL: URL, SUPABASE_JWT_SECRET: SECRET }, 'Supabase (HS256 secret, JWKS)', false],
+  ])('is chosen by %j: %s', (env, adapter, embedded) => {
+    const settings = readSettings({ EUGLENA_ROLE: 'gateway', NODE_ENV: 'production', ...env });
+    expect(chooseAdapter('identity', settings)).toEqual({ adapter, embedded });
+    expect(forbiddenFallbacks(settings).includes('identity')).toBe(embedded);
+  });
+
+  it.each([
+    'https://user@p.supabase.co',
+    'https://:word@p.supabase.co',
+    'https://p.co/?a',
+    'https://p.co/#a',
+  ])('is not to be at %s: the address of a project is the beginning of its issuer', (url) => {
+    expect(() => readSettings({ SUPABASE_URL: url })).toThrow('SUPABASE_URL: must hold no user name');
+  });
+});

@@ -25,8 +25,12 @@ const CHOOSE: Record<PortName, (settings: Settings) => AdapterChoice> = {
   presence: ({ redisUrl }) => (redisUrl === null ? embedded('SQLite') : distributed('Redis')),
   'agent-memory': ({ chromaUrl }) =>
     chromaUrl === null ? embedded('SQLite full-text search') : distributed('ChromaDB'),
-  identity: ({ supabase }) =>
-    supabase.jwtSecret === null ? embedded('local signing secret') : distributed('Supabase (HS256 secret)'),
+  identity: ({ supabase: { jwtSecret, url } }) => {
+    const keys = [...(jwtSecret === null ? [] : ['HS256 secret']), ...(url === null ? [] : ['JWKS'])];
+    return keys.length === 0
+      ? embedded('local signing secret')
+      : distributed(`Supabase (${keys.join(', ')})`);
+  },
   quota: ({ gateway }) => embedded(gateway.testMode ? 'none (GATEWAY_TEST_MODE)' : 'SQLite'),
   'language-model': ({ model }) =>
     model.apiUrl === null && model.apiKey === null

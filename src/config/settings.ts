@@ -210,8 +210,17 @@ function withoutAdapter(env: Parsed): string[] {
     .map(([name]) => `${name}: this version has no adapter for it yet; leave it empty`);
 }
 
+/** The issuer of tokens is made of the address, so there is nothing in it but where the project is. */
+function isPlain(url: string): boolean {
+  const { username, password, search, hash } = new URL(url);
+  return [username, password, search, hash].every((part) => part === '');
+}
+
 function crossCheck(env: Parsed): string[] {
   const problems = withoutAdapter(env);
+  if (env.SUPABASE_URL !== undefined && !isPlain(env.SUPABASE_URL)) {
+    problems.push('SUPABASE_URL: must hold no user name, password, query or fragment');
+  }
   if (env.MIN_WORKERS > env.MAX_WORKERS) {
     problems.push(`MIN_WORKERS: must not be above MAX_WORKERS (${env.MIN_WORKERS} > ${env.MAX_WORKERS})`);
   }

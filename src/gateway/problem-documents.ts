@@ -68,11 +68,16 @@ export function sendProblem(reply: FastifyReply, error: EuglenaError): void {
   const status = statusOf(error);
   const retryAfter = error.retryAfterSeconds ?? (status === 503 ? ENGINE_RETRY_SECONDS : undefined);
   if (retryAfter !== undefined) void reply.header('retry-after', String(retryAfter));
-  if (status === 401) void reply.header('www-authenticate', 'Bearer realm="euglena", error="invalid_token"');
+  if (status === 401) void reply.header('www-authenticate', challengeTo(reply.request));
   void reply
     .status(status)
     .header('content-type', PROBLEM_TYPE)
     .send(JSON.stringify(problemDocument(error, reply.request.id)));
+}
+
+/** RFC 6750, 3.1: who sent no credentials is told no error. */
+function challengeTo({ headers }: FastifyRequest): string {
+  return `Bearer realm="euglena"${headers.authorization === undefined ? '' : ', error="invalid_token"'}`;
 }
 
 /** The one place where failures become answers: ours, the framework's and the unexpected. */
