@@ -31,7 +31,10 @@ const CHOOSE: Record<PortName, (settings: Settings) => AdapterChoice> = {
       ? embedded('local signing secret')
       : distributed(`Supabase (${keys.join(', ')})`);
   },
-  quota: ({ gateway }) => embedded(gateway.testMode ? 'none (GATEWAY_TEST_MODE)' : 'SQLite'),
+  quota: ({ gateway, supabase }) => {
+    if (gateway.testMode) return embedded('none (GATEWAY_TEST_MODE)');
+    return supabase.url === null || supabase.apiKey === null ? embedded('SQLite') : distributed('Supabase');
+  },
   'language-model': ({ model }) =>
     model.apiUrl === null && model.apiKey === null
       ? embedded('extractive (offline, no model)')

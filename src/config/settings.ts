@@ -230,6 +230,9 @@ function crossCheck(env: Parsed): string[] {
   if (env.SEARCH_PROVIDER === 'searxng' && !env.SEARCH_API_URL) {
     problems.push('SEARCH_API_URL: needed by SEARCH_PROVIDER=searxng');
   }
+  if (env.SUPABASE_API_KEY && !env.SUPABASE_URL) {
+    problems.push('SUPABASE_URL: needed by SUPABASE_API_KEY, which would have no effect');
+  }
   if (env.NODE_ENV === 'production' && env.GATEWAY_TEST_MODE) {
     problems.push('GATEWAY_TEST_MODE: switches the quota off and is refused when NODE_ENV=production');
   }
