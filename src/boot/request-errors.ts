@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type Server, STATUS_CODES } from 'node:http';
 import { type Socket } from 'node:net';
 import { EuglenaError } from '../domain/errors.js';
@@ -16,15 +17,15 @@ export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): 
     return;
   }
   const [status, detail] = PARSER_ERRORS[error.code ?? ''] ?? [400, 'This is not an HTTP/1.1 request.'];
-  const body = JSON.stringify(
-    problemDocument(new EuglenaError('malformed_request', detail), undefined, status),
-  );
+  const id = randomUUID();
+  const body = JSON.stringify(problemDocument(new EuglenaError('malformed_request', detail), id, status));
   socket.end(
     [
       `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
       'Connection: close',
       'Cache-Control: no-store',
       'X-Content-Type-Options: nosniff',
+      `X-Request-Id: ${id}`,
       `Content-Type: ${PROBLEM_TYPE}`,
       `Content-Length: ${Buffer.byteLength(body)}`,
       '',

@@ -1,5 +1,12 @@
 import { applyDecorators, type Type } from '@nestjs/common';
-import { ApiExtraModels, ApiProperty, ApiResponse, ApiSchema, getSchemaPath } from '@nestjs/swagger';
+import {
+  ApiExtraModels,
+  ApiProperty,
+  ApiResponse,
+  type ApiResponseNoStatusOptions,
+  ApiSchema,
+  getSchemaPath,
+} from '@nestjs/swagger';
 import { ERROR_KINDS, type ErrorCode, EuglenaError, type FieldError } from '../domain/errors.js';
 import { HTTP_STATUS, PROBLEM_TYPE, problemDocument } from './problem-documents.js';
 import { QuotaShape } from './task-shapes.js';
@@ -81,10 +88,15 @@ const EVERY_USERS_CALL = ['unauthenticated', 'forbidden', 'rate_limited', 'engin
 /** A success in the documentation. */
 export function ApiAnswer(
   status: number,
-  options: { description: string; type?: Type; headers?: Readonly<Record<string, object>> },
+  options: Pick<ApiResponseNoStatusOptions, 'content'> & {
+    description: string;
+    type?: Type;
+    headers?: Readonly<Record<string, object>>;
+    example?: unknown;
+  },
 ): MethodDecorator {
   const headers = { ...REQUEST_ID_HEADER, ...options.headers };
-  return ApiResponse({ ...options, status, headers: headers as never });
+  return ApiResponse({ ...options, status, headers: headers });
 }
 
 /** The failures of a call that is open to everybody, by code. */
@@ -112,7 +124,7 @@ function failure(status: number | 'default', codes: readonly ErrorCode[]): Metho
   return ApiResponse({
     status,
     description: status === 'default' ? others : titles.join(' '),
-    headers: { ...REQUEST_ID_HEADER, ...PROBLEM_HEADERS[status] } as never,
+    headers: { ...REQUEST_ID_HEADER, ...PROBLEM_HEADERS[status] },
     content: {
       [PROBLEM_TYPE.replace(/;.*/, '')]: {
         schema: { $ref: getSchemaPath(ProblemShape) },

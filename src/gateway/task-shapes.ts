@@ -132,7 +132,8 @@ export class QuotaShape {
 @ApiSchema({ name: 'Forecast' })
 export class ForecastShape {
   @ApiProperty({ type: 'boolean', enum: [true] }) dry_run!: boolean;
-  @ApiProperty({ description: 'Whether the task would be accepted now.' }) would_be_accepted!: boolean;
+  @ApiProperty({ description: 'Whether the task would be accepted now.', example: true })
+  would_be_accepted!: boolean;
   @ApiProperty({
     type: String,
     enum: ['quota_exceeded', 'too_many_active_tasks'],

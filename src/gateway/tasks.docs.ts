@@ -1,13 +1,7 @@
 import { applyDecorators } from '@nestjs/common';
-import {
-  ApiBody,
-  ApiExtraModels,
-  ApiHeader,
-  ApiOperation,
-  ApiParam,
-  ApiResponse,
-  getSchemaPath,
-} from '@nestjs/swagger';
+import { ApiBody, ApiExtraModels, ApiHeader, ApiOperation, ApiParam, getSchemaPath } from '@nestjs/swagger';
+import { submission } from '../domain/task-change.js';
+import { taskToApi } from '../domain/task.js';
 import { ApiAnswer, ApiUsersFailures, LOCATION_HEADER, RATE_HEADERS } from './api-answers.js';
 import { ForecastShape, JournalEntryShape, TaskPageShape, TaskShape } from './task-shapes.js';
 import { ExtendTask, SubmitTask } from './task.dto.js';
@@ -33,6 +27,20 @@ const idempotencyKey = (meaning: string) =>
     description: meaning,
     schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' },
   });
+
+/** A task that waits for its first tick. */
+const WAITING = taskToApi(
+  submission(
+    {
+      correlationId: '3f6c2f5e-8f0d-4b7a-9d53-0f2f7f3b6c11',
+      owner: null,
+      mandate: 'What happens when an agent crashes?',
+      maxTicks: 10,
+    },
+    Date.UTC(2026, 0, 15, 12),
+    false,
+  ).record,
+);
 
 /** `data` of each event is a {@link JournalEntryShape}. */
 const STREAM_EXAMPLE = `retry: 2000
@@ -61,6 +69,7 @@ export function DescribeSubmit(): MethodDecorator {
     ApiAnswer(202, {
       type: TaskShape,
       description: 'The task is durable and waits for an agent.',
+      example: WAITING,
       headers: { ...LOCATION_HEADER, ...RATE_HEADERS },
     }),
     ApiUsersFailures(
@@ -113,6 +122,7 @@ export function DescribeExtend(): MethodDecorator {
     ApiAnswer(202, {
       type: TaskShape,
       description: 'The task waits for an agent again.',
+      example: { ...WAITING, tick: 4, max_ticks: 30 },
       headers: { ...LOCATION_HEADER, ...RATE_HEADERS },
     }),
     ApiUsersFailures(
@@ -148,11 +158,10 @@ export function DescribeFollow(): MethodDecorator {
       description: 'The task has ended and you know all of it: do not reconnect.',
       headers: RATE_HEADERS,
     }),
-    ApiResponse({
-      status: 200,
+    ApiAnswer(200, {
       description: `The events; \`data\` is a ${getSchemaPath(JournalEntryShape)}.`,
       content: { 'text/event-stream': { schema: { type: 'string' }, example: STREAM_EXAMPLE } },
-      headers: RATE_HEADERS as never,
+      headers: RATE_HEADERS,
     }),
     ApiUsersFailures('not_found', 'invalid_field'),
   );

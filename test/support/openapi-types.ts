@@ -221,7 +221,10 @@ export interface components {
         Forecast: {
             /** @enum {boolean} */
             dry_run: true;
-            /** @description Whether the task would be accepted now. */
+            /**
+             * @description Whether the task would be accepted now.
+             * @example true
+             */
             would_be_accepted: boolean;
             /**
              * @description The code of the refusal, if it would be refused.
@@ -500,6 +503,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "count": 3
+                     *     }
+                     */
                     "application/json": components["schemas"]["AgentCount"];
                 };
             };
@@ -553,6 +561,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok",
+                     *       "components": {
+                     *         "task-store": {
+                     *           "status": "up"
+                     *         }
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Health"];
                 };
             };
@@ -581,6 +599,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok",
+                     *       "components": {
+                     *         "task-store": {
+                     *           "status": "up"
+                     *         }
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Health"];
                 };
             };
@@ -620,6 +648,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Liveness"];
                 };
             };
@@ -673,6 +706,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok",
+                     *       "components": {
+                     *         "task-store": {
+                     *           "status": "up"
+                     *         }
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Health"];
                 };
             };
@@ -701,6 +744,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok",
+                     *       "components": {
+                     *         "task-store": {
+                     *           "status": "up"
+                     *         }
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Health"];
                 };
             };
@@ -750,6 +803,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "limit": 256,
+                     *       "used": 54,
+                     *       "remaining": 202,
+                     *       "resets_at": "2026-01-16T00:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Quota"];
                 };
             };
@@ -890,6 +951,47 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "tasks": [
+                     *         {
+                     *           "correlation_id": "3f6c2f5e-8f0d-4b7a-9d53-0f2f7f3b6c11",
+                     *           "status": "completed",
+                     *           "mandate": "What happens when an agent crashes?",
+                     *           "max_ticks": 10,
+                     *           "tick": 4,
+                     *           "result": {
+                     *             "answer": "When an agent crashes, another one goes on from the journal [s1].",
+                     *             "exit_reason": "answered",
+                     *             "sources": [
+                     *               {
+                     *                 "id": "s1",
+                     *                 "url": "corpus:docs/agent.md",
+                     *                 "title": "The agent",
+                     *                 "retrieved_at": "2026-01-15T12:00:04.512Z",
+                     *                 "sha256": "9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e"
+                     *               }
+                     *             ],
+                     *             "model": "gpt-4o-mini",
+                     *             "receipt": "9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e"
+                     *           },
+                     *           "error": null,
+                     *           "usage": {
+                     *             "ticks": 4,
+                     *             "model_calls": 4,
+                     *             "prompt_tokens": 5310,
+                     *             "completion_tokens": 412
+                     *           },
+                     *           "worker_id": "host-7-1a2b3c",
+                     *           "created_at": "2026-01-15T12:00:04.512Z",
+                     *           "updated_at": "2026-01-15T12:00:04.512Z",
+                     *           "started_at": "2026-01-15T12:00:04.512Z",
+                     *           "finished_at": "2026-01-15T12:00:04.512Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": "WzE3Njg0Nzg0MDAwMDAsInQtMSJd"
+                     *     }
+                     */
                     "application/json": components["schemas"]["TaskPage"];
                 };
             };
@@ -1025,6 +1127,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "mandate": "Which ports does Euglena have, and what serves each of them on one host?",
+                 *       "max_ticks": 50
+                 *     }
+                 */
                 "application/json": components["schemas"]["SubmitTask"];
             };
         };
@@ -1050,6 +1158,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "dry_run": true,
+                     *       "would_be_accepted": true,
+                     *       "refusal": null,
+                     *       "position": 3,
+                     *       "estimated_wait_seconds": 40,
+                     *       "worst_case_ticks": 50,
+                     *       "quota": {
+                     *         "limit": 256,
+                     *         "used": 54,
+                     *         "remaining": 202,
+                     *         "resets_at": "2026-01-16T00:00:00.000Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Forecast"];
                 };
             };
@@ -1079,6 +1203,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "correlation_id": "3f6c2f5e-8f0d-4b7a-9d53-0f2f7f3b6c11",
+                     *       "status": "in_queue",
+                     *       "mandate": "What happens when an agent crashes?",
+                     *       "max_ticks": 10,
+                     *       "tick": 0,
+                     *       "result": null,
+                     *       "error": null,
+                     *       "usage": {
+                     *         "ticks": 0,
+                     *         "model_calls": 0,
+                     *         "prompt_tokens": 0,
+                     *         "completion_tokens": 0
+                     *       },
+                     *       "worker_id": null,
+                     *       "created_at": "2026-01-15T12:00:00.000Z",
+                     *       "updated_at": "2026-01-15T12:00:00.000Z",
+                     *       "started_at": null,
+                     *       "finished_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Task"];
                 };
             };
@@ -1272,6 +1418,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "correlation_id": "3f6c2f5e-8f0d-4b7a-9d53-0f2f7f3b6c11",
+                     *       "status": "completed",
+                     *       "mandate": "What happens when an agent crashes?",
+                     *       "max_ticks": 10,
+                     *       "tick": 4,
+                     *       "result": {
+                     *         "answer": "When an agent crashes, another one goes on from the journal [s1].",
+                     *         "exit_reason": "answered",
+                     *         "sources": [
+                     *           {
+                     *             "id": "s1",
+                     *             "url": "corpus:docs/agent.md",
+                     *             "title": "The agent",
+                     *             "retrieved_at": "2026-01-15T12:00:04.512Z",
+                     *             "sha256": "9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e"
+                     *           }
+                     *         ],
+                     *         "model": "gpt-4o-mini",
+                     *         "receipt": "9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e"
+                     *       },
+                     *       "error": null,
+                     *       "usage": {
+                     *         "ticks": 4,
+                     *         "model_calls": 4,
+                     *         "prompt_tokens": 5310,
+                     *         "completion_tokens": 412
+                     *       },
+                     *       "worker_id": "host-7-1a2b3c",
+                     *       "created_at": "2026-01-15T12:00:04.512Z",
+                     *       "updated_at": "2026-01-15T12:00:04.512Z",
+                     *       "started_at": "2026-01-15T12:00:04.512Z",
+                     *       "finished_at": "2026-01-15T12:00:04.512Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Task"];
                 };
             };
@@ -1423,6 +1605,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "correlation_id": "3f6c2f5e-8f0d-4b7a-9d53-0f2f7f3b6c11",
+                     *       "status": "completed",
+                     *       "mandate": "What happens when an agent crashes?",
+                     *       "max_ticks": 10,
+                     *       "tick": 4,
+                     *       "result": {
+                     *         "answer": "When an agent crashes, another one goes on from the journal [s1].",
+                     *         "exit_reason": "answered",
+                     *         "sources": [
+                     *           {
+                     *             "id": "s1",
+                     *             "url": "corpus:docs/agent.md",
+                     *             "title": "The agent",
+                     *             "retrieved_at": "2026-01-15T12:00:04.512Z",
+                     *             "sha256": "9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e"
+                     *           }
+                     *         ],
+                     *         "model": "gpt-4o-mini",
+                     *         "receipt": "9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e"
+                     *       },
+                     *       "error": null,
+                     *       "usage": {
+                     *         "ticks": 4,
+                     *         "model_calls": 4,
+                     *         "prompt_tokens": 5310,
+                     *         "completion_tokens": 412
+                     *       },
+                     *       "worker_id": "host-7-1a2b3c",
+                     *       "created_at": "2026-01-15T12:00:04.512Z",
+                     *       "updated_at": "2026-01-15T12:00:04.512Z",
+                     *       "started_at": "2026-01-15T12:00:04.512Z",
+                     *       "finished_at": "2026-01-15T12:00:04.512Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Task"];
                 };
             };
@@ -1590,6 +1808,11 @@ export interface operations {
             /** @description The events; `data` is a #/components/schemas/JournalEntry. */
             200: {
                 headers: {
+                    /**
+                     * @description Names the request, in the log too.
+                     * @example 0b6f6a0e-5a2f-4f3d-9c0c-3a4c7b1e2d90
+                     */
+                    "X-Request-Id": string;
                     /**
                      * @description Requests that are left, and the seconds until all are back.
                      * @example "user";r=599;t=1
@@ -1781,6 +2004,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "ticks": 20
+                 *     }
+                 */
                 "application/json": components["schemas"]["ExtendTask"];
             };
         };
@@ -1811,6 +2039,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "correlation_id": "3f6c2f5e-8f0d-4b7a-9d53-0f2f7f3b6c11",
+                     *       "status": "in_queue",
+                     *       "mandate": "What happens when an agent crashes?",
+                     *       "max_ticks": 30,
+                     *       "tick": 4,
+                     *       "result": null,
+                     *       "error": null,
+                     *       "usage": {
+                     *         "ticks": 0,
+                     *         "model_calls": 0,
+                     *         "prompt_tokens": 0,
+                     *         "completion_tokens": 0
+                     *       },
+                     *       "worker_id": null,
+                     *       "created_at": "2026-01-15T12:00:00.000Z",
+                     *       "updated_at": "2026-01-15T12:00:00.000Z",
+                     *       "started_at": null,
+                     *       "finished_at": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Task"];
                 };
             };
