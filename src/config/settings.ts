@@ -133,6 +133,10 @@ const environment = z.object({
   USER_MAX_ACTIVE_TASKS: integer(1, 100_000, 100),
   RATE_LIMIT_PER_MINUTE: integer(1, 1_000_000, 600),
   CORS_ALLOWED_ORIGINS: originList,
+  CALLBACK_SECRET: z.preprocess(
+    blank,
+    z.string().min(32, 'must have at least 32 characters: it signs what users receive').optional(),
+  ),
 
   AGENT_STATUS_TIME: integer(1, 300, 10),
   AGENT_CONCURRENCY: optionalInteger(1, 1_000),
@@ -276,6 +280,7 @@ function assemble(env: Parsed) {
       userMaxActiveTasks: env.USER_MAX_ACTIVE_TASKS,
       rateLimitPerMinute: env.RATE_LIMIT_PER_MINUTE,
       corsAllowedOrigins: env.CORS_ALLOWED_ORIGINS,
+      callbackSecret: gateway ? (env.CALLBACK_SECRET ?? null) : null,
       bodyLimitBytes: 1_048_576,
     },
     agent: {

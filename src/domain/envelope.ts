@@ -1,3 +1,4 @@
+import { CALLBACK_URL_MAX_CHARS } from './callback.js';
 import { isoTime } from './clock.js';
 
 /** The message on `agent.mandates`. The first three fields are the seed's; a foreign publisher needs no more. */
@@ -13,6 +14,8 @@ export interface TaskEnvelope {
   readonly createdAt: number | null;
   /** W3C trace context of the submission, if traced. */
   readonly traceparent: string | null;
+  /** Where the end is to be told, if anywhere. */
+  readonly callbackUrl: string | null;
 }
 
 export const ENVELOPE_VERSION = 1;
@@ -44,6 +47,7 @@ export function encodeEnvelope(envelope: TaskEnvelope): Buffer {
       user_id: envelope.owner ?? undefined,
       created_at: envelope.createdAt === null ? undefined : isoTime(envelope.createdAt),
       traceparent: envelope.traceparent ?? undefined,
+      callback_url: envelope.callbackUrl ?? undefined,
     }),
   );
 }
@@ -98,6 +102,10 @@ function readFields(json: Record<string, unknown>): EnvelopeReading {
       createdAt: Number.isNaN(createdAt) ? null : createdAt,
       traceparent:
         typeof json.traceparent === 'string' && json.traceparent.length <= 128 ? json.traceparent : null,
+      callbackUrl:
+        typeof json.callback_url === 'string' && json.callback_url.length <= CALLBACK_URL_MAX_CHARS
+          ? json.callback_url
+          : null,
     },
   };
 }

@@ -23,6 +23,8 @@ export interface SubmissionRequest {
   readonly idempotencyKey?: string;
   /** W3C trace context. */
   readonly traceparent?: string;
+  /** Where the end of the task is to be told. */
+  readonly callbackUrl?: string;
   /** How many unfinished tasks the owner may have, this one included. */
   readonly activeLimit?: number;
 }
@@ -159,7 +161,8 @@ export class SubmissionService implements BeforeApplicationShutdown {
     const same =
       record.owner === request.owner &&
       submitted?.data.mandate === request.mandate &&
-      submitted.data.max_ticks === request.maxTicks;
+      submitted.data.max_ticks === request.maxTicks &&
+      submitted.data.callback_url === request.callbackUrl;
     if (same) return record;
     throw mismatch();
   }

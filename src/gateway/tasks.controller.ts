@@ -17,6 +17,7 @@ import { SETTINGS } from '../config/settings.module.js';
 import { type Settings } from '../config/settings.js';
 import { isTerminal } from '../domain/lifecycle.js';
 import { taskToApi } from '../domain/task.js';
+import { CALLBACKS, type Callbacks } from '../ports/callback/callback.port.js';
 import { type Caller } from '../ports/identity/identity.port.js';
 import { AccessGuard } from './access.guard.js';
 import { CurrentCaller } from './auth.guard.js';
@@ -53,6 +54,7 @@ export class TasksController {
     private readonly tasks: TasksService,
     private readonly events: EventsService,
     @Inject(SETTINGS) private readonly settings: Settings,
+    @Inject(CALLBACKS) private readonly callbacks: Callbacks,
   ) {}
 
   @Post()
@@ -66,6 +68,7 @@ export class TasksController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     const origin = originOf(key, traceparent);
+    this.refuseBadCallback(body.callback_url);
     if (options.dry_run) {
       void reply.status(200);
       return this.forecasts.forecast(caller.userId, body.max_ticks);
@@ -76,6 +79,7 @@ export class TasksController {
       maxTicks: body.max_ticks,
       activeLimit: this.settings.gateway.userMaxActiveTasks,
       ...origin,
+      ...(body.callback_url === undefined ? {} : { callbackUrl: body.callback_url }),
     });
     void reply.status(202).header('location', `/tasks/${task.correlationId}`);
     return taskToApi(task);
@@ -144,6 +148,11 @@ export class TasksController {
       .header('content-type', 'text/event-stream; charset=utf-8')
       .header('x-accel-buffering', 'no')
       .send(this.events.stream(follower));
+  }
+
+  private refuseBadCallback(url: string | undefined): void {
+    const refusal = url === undefined ? null : this.callbacks.refusal(url);
+    if (refusal !== null) throw invalidFields([{ field: 'callback_url', message: refusal }]);
   }
 }
 

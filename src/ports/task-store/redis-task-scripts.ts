@@ -10,9 +10,9 @@
  * | `tasks:user:<owner>` | sorted set | ids by creation |
  * | `tasks:active:<owner>` | set | ids of unfinished tasks |
  * | `tasks:finished` | sorted set | ids of terminal tasks by their end |
- * | `tasks:outbox`, `tasks:settlements` | sorted set | ids by age, of entries that nobody took yet |
+ * | `tasks:outbox`, `tasks:settlements`, `tasks:callbacks` | sorted set | ids by age, of entries that nobody took yet |
  * | …`:held` | sorted set | ids of taken entries by the end of their hold |
- * | …`:body` | hash | by id: `<seq> <JSON>` |
+ * | …`:body` | hash | by id: `<seq> <JSON>`, for a callback `<seq> <id>` |
  *
  * Their keys follow from ids that only the data tells, so that they cannot be named beforehand, as a Redis Cluster would
  * need: this is for one primary, with or without replicas.
@@ -49,18 +49,20 @@ local function remove(id)
   redis.call('ZREM', P .. 'tasks:finished', id)
   drop('tasks:outbox', id)
   drop('tasks:settlements', id)
+  drop('tasks:callbacks', id)
 end
 `;
 
 /**
  * A change as arguments: 2 its short fields, 3 record, 4 outbox or empty, 5 settlement or empty, then the journal entries.
  * The short fields, with line feeds between: id, expected seq, creation, end or empty, whether the lease ends, whether the
- * attempts start anew, token or empty, worker, length of the lease in ms, limit of active tasks or empty, `=owner` or empty.
+ * attempts start anew, token or empty, worker, length of the lease in ms, limit of active tasks or empty, whether
+ * the end is told to a callback, `=owner` or empty.
  */
 const WRITE = `
 local FIRST_ENTRY = 6
-local id, seq, created, finished, ends, anew, token, worker, length, limit, owned =
-  string.match(ARGV[2], '${'([^\\n]*)\\n'.repeat(10)}(.*)$')
+local id, seq, created, finished, ends, anew, token, worker, length, limit, calls_back, owned =
+  string.match(ARGV[2], '${'([^\\n]*)\\n'.repeat(11)}(.*)$')
 local expected = tonumber(seq)
 local owner = string.sub(owned, 2)
 local active = P .. 'tasks:active:' .. owner
@@ -95,6 +97,7 @@ local function write(at)
   local last = text(expected + #ARGV - FIRST_ENTRY + 1)
   if ARGV[4] ~= '' then put('tasks:outbox', id, last, ARGV[4], at) end
   if ARGV[5] ~= '' then put('tasks:settlements', id, last, ARGV[5], at) end
+  if calls_back == '1' then put('tasks:callbacks', id, last, id, at) end
   redis.call('PUBLISH', P .. 'tasks:changed', id)
   if ends == '1' and token == '' then redis.call('PUBLISH', P .. 'tasks:ended', id) end
 end
@@ -218,6 +221,17 @@ for _, id in ipairs(ids) do
   redis.call('ZADD', P .. list .. ':held', text(at + ARGV[5]), id)
 end
 return answer
+`;
+
+/** 2 list, 3 id, 4 seq, 5 wait in ms until the entry is handed out again. */
+export const HOLD = `${PRELUDE}
+local list, id = ARGV[2], ARGV[3]
+local body = redis.call('HGET', P .. list .. ':body', id)
+if body and string.match(body, '^%d+') == ARGV[4] then
+  redis.call('ZREM', P .. list, id)
+  redis.call('ZADD', P .. list .. ':held', text(now() + ARGV[5]), id)
+end
+return 0
 `;
 
 /** 2 list, then id and seq of each entry. */

@@ -4,7 +4,17 @@ import { isTerminal } from '../../domain/lifecycle.js';
 import { type TaskRecord, type TaskStatus, taskToJson } from '../../domain/task.js';
 import { type Lease, type Settlement, type TaskChange } from '../../domain/task-change.js';
 import { type RedisConnection } from '../redis/redis-connection.js';
-import { CLAIM, CLEAR, COMMIT, LIST, MOVE_LEASE_ENDS, PURGE, TAKE, WITHDRAW } from './redis-task-scripts.js';
+import {
+  CLAIM,
+  CLEAR,
+  COMMIT,
+  HOLD,
+  LIST,
+  MOVE_LEASE_ENDS,
+  PURGE,
+  TAKE,
+  WITHDRAW,
+} from './redis-task-scripts.js';
 import { RedisTaskWatch } from './redis-task-watch.js';
 import { cursorBehind, readCursor, readEntry, readRecord } from './stored-task.js';
 import {
@@ -19,6 +29,7 @@ import {
 
 const OUTBOX = 'tasks:outbox';
 const SETTLEMENTS = 'tasks:settlements';
+const CALLBACKS = 'tasks:callbacks';
 /** How many of a user's tasks one call of `list` looks at; a filter that finds less gives a shorter page. */
 const LOOKED_AT = 1_000;
 
@@ -41,6 +52,7 @@ export class RedisTaskStore implements TaskStore {
       withdraw: connection.script('taskWithdraw', WITHDRAW),
       take: connection.script('taskTake', TAKE),
       clear: connection.script('taskClear', CLEAR),
+      hold: connection.script('taskHold', HOLD),
       purge: connection.script('taskPurge', PURGE),
     };
     this.changes = new RedisTaskWatch(connection, 'tasks:changed');
@@ -151,6 +163,19 @@ export class RedisTaskStore implements TaskStore {
     await this.clear(SETTLEMENTS, entries);
   }
 
+  async takeCallbacks(options: { limit: number; holdMs: number }): Promise<readonly EntryVersion[]> {
+    const taken = await this.take(CALLBACKS, options.limit, 0, options.holdMs);
+    return taken.map(({ seq, json }) => ({ seq, correlationId: json }));
+  }
+
+  async postponeCallback({ correlationId, seq }: EntryVersion, delayMs: number): Promise<void> {
+    await this.scripts.hold(CALLBACKS, correlationId, seq, delayMs);
+  }
+
+  async clearCallbacks(entries: readonly EntryVersion[]): Promise<void> {
+    await this.clear(CALLBACKS, entries);
+  }
+
   watch(correlationId: string, listener: () => void): () => void {
     return this.changes.add(correlationId, listener);
   }
@@ -196,7 +221,7 @@ function leaseFields({ correlationId, token, workerId }: Lease): (string | numbe
 
 /** The short fields of a change as one argument, in the order that the scripts read them: each argument has its price. */
 function headOf(
-  { record, entries, expectedSeq, endsLease, activeLimit }: TaskChange,
+  { record, entries, expectedSeq, endsLease, activeLimit, callsBack }: TaskChange,
   token: number | string,
   workerId: string,
   leaseMs: number,
@@ -212,6 +237,7 @@ function headOf(
     workerId,
     leaseMs,
     activeLimit ?? '',
+    callsBack === true ? 1 : 0,
     // The last one may hold anything: another publisher may have named it.
     record.owner === null ? '' : `=${record.owner}`,
   ];

@@ -35,7 +35,7 @@ export interface TaskPage {
   readonly nextCursor: string | null;
 }
 
-/** One version of a task's entry in the outbox or among the settlements. */
+/** One version of a task's entry in the outbox, among the settlements or among the callbacks. */
 export interface EntryVersion {
   readonly correlationId: string;
   /** Sequence number at which the change that made the entry left the journal: its record's `head.seq`. */
@@ -106,6 +106,12 @@ export interface TaskStore {
   /** Settlements not yet told to the quota; held and cleared like outbox entries. */
   takeSettlements(options: { limit: number; holdMs: number }): Promise<readonly SettlementItem[]>;
   clearSettlements(entries: readonly EntryVersion[]): Promise<void>;
+
+  /** Ends that are still to be told to their callbacks; held and cleared like outbox entries. */
+  takeCallbacks(options: { limit: number; holdMs: number }): Promise<readonly EntryVersion[]>;
+  /** Hands an entry out again after `delayMs`, unless a newer one took its place. */
+  postponeCallback(entry: EntryVersion, delayMs: number): Promise<void>;
+  clearCallbacks(entries: readonly EntryVersion[]): Promise<void>;
 
   /**
    * Calls `listener` soon after a task changed, in whichever process. Only a hint: it may come late, twice or, when the
