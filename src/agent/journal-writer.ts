@@ -12,6 +12,7 @@ import {
   workerChange,
   type WorkerStep,
 } from '../domain/task-change.js';
+import { LogLine } from '../observability/log-line.js';
 import { type CommitOutcome, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { RunAborted } from './run-aborted.js';
 
@@ -146,7 +147,11 @@ export class JournalWriter {
     const entries = [...this.journal.slice(seq), ...change.entries];
     const { kind } = await this.patiently(() => this.store.commit({ ...change, expectedSeq: seq, entries }));
     if (kind !== 'committed') return false;
-    this.logger.warn(`${change.record.correlationId}: entries after ${seq} were lost and are stored again`);
+    this.logger.warn(
+      new LogLine(`entries after ${seq} were lost and are stored again`, {
+        task: change.record.correlationId,
+      }),
+    );
     return true;
   }
 

@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { type Passage } from '../domain/situation.js';
+import { LogLine } from '../observability/log-line.js';
 import { type AgentMemory } from '../ports/agent-memory/agent-memory.port.js';
 
 const RECALLED = 6;
@@ -42,7 +43,7 @@ export class TaskMemory {
     } catch (error) {
       if (!this.failed) {
         const reason = error instanceof Error ? error.message : String(error);
-        this.logger.warn(`${this.correlationId}: memory is unavailable: ${reason}`);
+        this.logger.warn(new LogLine(`memory is unavailable: ${reason}`, { task: this.correlationId }));
       }
       this.failed = true;
       return otherwise;

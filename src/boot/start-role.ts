@@ -7,6 +7,7 @@ import { EmbeddedDatabaseHandle } from '../ports/embedded/embedded-database.modu
 import { waitForEngines } from './engine-wait.js';
 import { HealthService } from './health.service.js';
 import { createHttpApp } from './http-server.js';
+import { observe } from './observe.js';
 import { PinoLogger } from './pino-logger.js';
 import { rootModule } from './role-graph.js';
 
@@ -31,8 +32,9 @@ export async function startRole(
   stop = new AbortController().signal,
 ): Promise<RunningRole> {
   refuseForbiddenFallbacks(settings);
+  const stopObserving = await observe(settings);
   const app = await createHttpApp(rootModule(settings, systemClock), settings, new PinoLogger(settings));
-  const role = await listen(app, settings);
+  const role = await listen(app, settings, stopObserving);
   try {
     await waitForEngines(app.get(HealthService, { strict: false }), settings, systemClock, stop);
   } catch (error) {
@@ -54,13 +56,18 @@ function refuseForbiddenFallbacks(settings: Settings): void {
   );
 }
 
-async function listen(app: NestFastifyApplication, settings: Settings): Promise<RunningRole> {
+async function listen(
+  app: NestFastifyApplication,
+  settings: Settings,
+  stopObserving: () => Promise<void>,
+): Promise<RunningRole> {
   const database = app.get(EmbeddedDatabaseHandle, { strict: false });
   try {
     await app.listen(settings.port, settings.host);
   } catch (error) {
     await app.close();
     database.close();
+    await stopObserving();
     throw (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? new PortTaken(settings) : error;
   }
   const { port } = app.getHttpServer().address() as AddressInfo;
@@ -74,6 +81,7 @@ async function listen(app: NestFastifyApplication, settings: Settings): Promise<
         app.get(HealthService, { strict: false }).markDraining();
         await app.close();
         database.close();
+        await stopObserving();
       })();
       return closing;
     },

@@ -99,6 +99,8 @@ const environment = z.object({
   HOST: optionalText,
   PORT: optionalInteger(0, 65_535),
   ENGINE_WAIT_SECONDS: integer(1, 3_600, 60),
+  METRICS_PORT: optionalInteger(1, 65_535),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optionalUrl('http:', 'https:'),
   LOG_LEVEL: z.preprocess(
     blank,
     z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
@@ -261,6 +263,10 @@ function assemble(env: Parsed) {
     /** How long a role waits at its start for an engine that is down. */
     engineWaitMs: env.ENGINE_WAIT_SECONDS * 1_000,
     logLevel: env.LOG_LEVEL,
+    observability: {
+      metricsPort: env.METRICS_PORT ?? null,
+      otlpEndpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT ?? null,
+    },
     redisUrl: env.REDIS_URL ?? null,
     rabbitmqUrl: env.RABBITMQ_URL ?? null,
     rabbitmqManagementUrl: env.RABBITMQ_MANAGEMENT_URL ?? null,

@@ -4,6 +4,8 @@ import { type Clock, isoTime } from '../domain/clock.js';
 import { isTerminal } from '../domain/lifecycle.js';
 import { callbackReport } from '../domain/task-change.js';
 import { type TaskRecord, taskToApi } from '../domain/task.js';
+import { LogLine } from '../observability/log-line.js';
+import { callbackAttempts } from '../observability/measures.js';
 import { type Callbacks } from '../ports/callback/callback.port.js';
 import { type EntryVersion, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { type Reconciler } from './reconcilers.js';
@@ -67,10 +69,12 @@ export class CallbackReconciler implements Reconciler {
   }
 
   private log({ correlationId }: EntryVersion, callback: Callback, failure: CallbackFailure): void {
+    callbackAttempts.inc({ outcome: callback.state === 'waiting' ? 'retried' : callback.state });
     if (failure === null) return;
-    const text = `${correlationId}: callback attempt ${callback.attempts} failed: ${failure.reason}`;
-    if (callback.state === 'failed') this.logger.error(`${text} It was the last one.`);
-    else this.logger.warn(text);
+    const text = `Callback attempt ${callback.attempts} failed: ${failure.reason}`;
+    const about = { task: correlationId };
+    if (callback.state === 'failed') this.logger.error(new LogLine(`${text} It was the last one.`, about));
+    else this.logger.warn(new LogLine(text, about));
   }
 }
 

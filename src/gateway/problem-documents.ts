@@ -1,6 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import { type FastifyReply, type FastifyRequest } from 'fastify';
 import { ERROR_KINDS, type ErrorCode, EuglenaError } from '../domain/errors.js';
+import { LogLine } from '../observability/log-line.js';
 import { QuotaExceeded, quotaToApi } from './quota-usage.js';
 
 /** The HTTP status of each code. A task's outcome is never the answer to a request: it is told in the task. */
@@ -93,7 +94,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (statusOf(error) >= 500) {
       const route = `${request.method} ${request.routeOptions.url ?? 'unknown route'}`;
       const cause = exception instanceof Error ? exception : new Error(String(exception));
-      this.logger.error(`Request ${request.id}, ${route}: ${cause.message}`, cause.stack);
+      this.logger.error(new LogLine(`${route}: ${cause.message}`, { request: request.id }), cause.stack);
     }
     if (!reply.sent) sendProblem(reply, error);
   }

@@ -9,6 +9,7 @@ import { CLOCK, SETTINGS } from '../config/settings.module.js';
 import { type Settings } from '../config/settings.js';
 import { type Clock } from '../domain/clock.js';
 import { CALLBACKS, type Callbacks } from '../ports/callback/callback.port.js';
+import { reconcilerFailures } from '../observability/measures.js';
 import { QUOTA, type Quota } from '../ports/quota/quota.port.js';
 import { TASK_STORE, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { WORK_QUEUE, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
@@ -73,6 +74,7 @@ export class ReconcilerService implements OnApplicationBootstrap, BeforeApplicat
       await reconciler.tick();
       return true;
     } catch (error) {
+      reconcilerFailures.inc({ reconciler: reconciler.name });
       this.logger.warn(
         `${reconciler.name}: tried again later: ${error instanceof Error ? error.message : String(error)}`,
       );

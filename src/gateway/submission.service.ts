@@ -6,6 +6,7 @@ import { encodeEnvelope, type TaskEnvelope } from '../domain/envelope.js';
 import { EuglenaError } from '../domain/errors.js';
 import { submission } from '../domain/task-change.js';
 import { type TaskRecord } from '../domain/task.js';
+import { LogLine } from '../observability/log-line.js';
 import { QUOTA, type Quota } from '../ports/quota/quota.port.js';
 import { type EntryVersion, TASK_STORE, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { UnconfirmedPublish, WORK_QUEUE, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
@@ -115,7 +116,7 @@ export class SubmissionService implements BeforeApplicationShutdown {
     try {
       await this.queue.publish(encodeEnvelope(envelope));
     } catch (error) {
-      this.logger.warn(`Task ${correlationId} could not be queued: ${messageOf(error)}`);
+      this.logger.warn(new LogLine(`Could not be queued: ${messageOf(error)}`, { task: correlationId }));
       const mustStay = keyed || error instanceof UnconfirmedPublish;
       if (mustStay || !(await this.withdraw(correlationId))) return;
       await this.giveBack(correlationId);
@@ -129,7 +130,9 @@ export class SubmissionService implements BeforeApplicationShutdown {
     try {
       return await this.store.withdraw(correlationId);
     } catch (error) {
-      this.logger.warn(`Task ${correlationId} stays, to be queued later: ${messageOf(error)}`);
+      this.logger.warn(
+        new LogLine(`Stays, to be queued later: ${messageOf(error)}`, { task: correlationId }),
+      );
       return false;
     }
   }
@@ -141,7 +144,9 @@ export class SubmissionService implements BeforeApplicationShutdown {
       if (!keyed) await this.store.withdraw(correlationId);
       if ((await this.store.find(correlationId)) !== null) return;
     } catch (error) {
-      this.logger.warn(`Submission ${correlationId} is left to the reconcilers: ${messageOf(error)}`);
+      this.logger.warn(
+        new LogLine(`Is left to the reconcilers: ${messageOf(error)}`, { task: correlationId }),
+      );
       return;
     }
     await this.giveBack(correlationId);
@@ -151,7 +156,9 @@ export class SubmissionService implements BeforeApplicationShutdown {
     try {
       await this.quota.settle(correlationId, 0);
     } catch (error) {
-      this.logger.warn(`The ticks of ${correlationId} are given back later: ${messageOf(error)}`);
+      this.logger.warn(
+        new LogLine(`Its ticks are given back later: ${messageOf(error)}`, { task: correlationId }),
+      );
     }
   }
 

@@ -4,20 +4,23 @@ import {
   Get,
   Headers,
   Inject,
+  Logger,
   Param,
   Post,
   Query,
+  Req,
   Res,
   UseGuards,
   UsePipes,
 } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
-import { type FastifyReply } from 'fastify';
+import { type FastifyReply, type FastifyRequest } from 'fastify';
 import { SETTINGS } from '../config/settings.module.js';
 import { type Settings } from '../config/settings.js';
 import { isTerminal } from '../domain/lifecycle.js';
 import { taskToApi } from '../domain/task.js';
 import { CALLBACKS, type Callbacks } from '../ports/callback/callback.port.js';
+import { LogLine } from '../observability/log-line.js';
 import { type Caller } from '../ports/identity/identity.port.js';
 import { AccessGuard } from './access.guard.js';
 import { CurrentCaller } from './auth.guard.js';
@@ -47,6 +50,8 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 @UsePipes(requestValidation)
 @Controller('tasks')
 export class TasksController {
+  private readonly logger = new Logger('Tasks');
+
   constructor(
     private readonly submissions: SubmissionService,
     private readonly extensions: ExtensionService,
@@ -65,6 +70,7 @@ export class TasksController {
     @Query() options: SubmitOptions,
     @Headers('idempotency-key') key: string | undefined,
     @Headers('traceparent') traceparent: string | undefined,
+    @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     const origin = originOf(key, traceparent);
@@ -81,6 +87,8 @@ export class TasksController {
       ...origin,
       ...(body.callback_url === undefined ? {} : { callbackUrl: body.callback_url }),
     });
+    const about = { task: task.correlationId, user: caller.userId, request: request.id };
+    this.logger.log(new LogLine('submitted', about));
     void reply.status(202).header('location', `/tasks/${task.correlationId}`);
     return taskToApi(task);
   }

@@ -1,5 +1,6 @@
 import { Controller, Get, Header } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
+import { registry } from '../observability/measures.js';
 import { FleetGauges } from './fleet-gauges.js';
 
 /** For Prometheus; open like the health checks, and without anything about users or tasks. */
@@ -11,7 +12,7 @@ export class MetricsController {
   @Get()
   @Header('Content-Type', 'text/plain; version=0.0.4; charset=utf-8')
   @Header('Cache-Control', 'no-store')
-  metrics(): Promise<string> {
-    return this.gauges.text();
+  async metrics(): Promise<string> {
+    return (await Promise.all([this.gauges.text(), registry.metrics()])).join('\n');
   }
 }
