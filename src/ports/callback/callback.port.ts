@@ -1,6 +1,6 @@
 import { type CallbackFailure } from '../../domain/callback.js';
 
-export const CALLBACKS = Symbol('Callbacks');
+export const CALLBACKS = Symbol('Callback');
 
 /** What a receiver is told. Sent again, it has the same id, by which a receiver knows it. */
 export interface CallbackMessage {
