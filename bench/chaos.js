@@ -7,7 +7,7 @@ const AT_ONCE = 3;
 
 /**
  * Random faults, one begun every 1 to 5 s; a few may last at once, one at most for each target. A process's fault lasts
- * until it is ready again. `faults` count what was done, by name.
+ * until it is ready again. `faults` count what was done, by name. `only`: words of which a fault's name must have one.
  */
 export class Chaos {
   faults = new Map();
@@ -18,7 +18,7 @@ export class Chaos {
   #stopped = new AbortController();
   #running;
 
-  constructor({ random, agents, gateways, engines, leaseMs }) {
+  constructor({ random, agents, gateways, engines, leaseMs, only }) {
     this.random = random;
     this.leaseMs = leaseMs;
     this.kinds = [
@@ -33,8 +33,10 @@ export class Chaos {
       ['kill -9 RabbitMQ', engines.rabbitmq, 1, (rabbit) => this.#restart(rabbit, 'SIGKILL', [0, 2_000])],
       ['kill -9 ChromaDB', engines.chroma, 1, (chroma) => this.#restart(chroma, 'SIGKILL', [1_000, 10_000])],
     ].flatMap(([name, targets = [], weight, act]) => {
+      if (!only.some((word) => name.includes(word))) return [];
       return Array(weight).fill({ name, targets: [targets].flat(), act });
     });
+    if (this.kinds.length === 0) throw new Error(`--faults: no fault has a name with ${only.join(' or ')}`);
   }
 
   start() {

@@ -46,6 +46,7 @@ function readOptions() {
       gateways: { type: 'string', default: '2' },
       agents: { type: 'string', default: '3' },
       chaos: { type: 'boolean', default: true },
+      faults: { type: 'string', default: '' },
       chroma: { type: 'boolean', default: true },
       logs: { type: 'string' },
       out: { type: 'string' },
@@ -147,6 +148,7 @@ async function soak(options, stage) {
     gateways: ofRole('gateway'),
     engines: engines.private,
     leaseMs: LEASE_MS,
+    only: options.faults.split(','),
   });
   const ended = new AbortController();
   const watching = load.watch(ended.signal);

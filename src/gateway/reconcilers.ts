@@ -2,7 +2,7 @@ import { type Clock } from '../domain/clock.js';
 import { encodeEnvelope } from '../domain/envelope.js';
 import { taskOfReservation, ticksToCharge } from '../domain/reservation.js';
 import { type Quota } from '../ports/quota/quota.port.js';
-import { type EntryVersion, type TaskStore } from '../ports/task-store/task-store.port.js';
+import { type EntryVersion, type OutboxItem, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { type WorkQueue } from '../ports/work-queue/work-queue.port.js';
 
 /**
@@ -27,6 +27,7 @@ const DAY_MS = 86_400_000;
 export class OutboxReconciler implements Reconciler {
   readonly name = 'outbox';
   readonly everyMs = 5_000;
+  private storeWasAway = false;
 
   constructor(
     private readonly store: TaskStore,
@@ -34,13 +35,28 @@ export class OutboxReconciler implements Reconciler {
   ) {}
 
   async tick(): Promise<number> {
+    if (this.storeWasAway) {
+      await this.store.ping();
+      // Submissions that were refused during the outage are withdrawn first.
+      this.storeWasAway = false;
+      return 0;
+    }
     return drain(async () => {
-      const items = await this.store.takeOutbox({ limit: BATCH, olderThanMs: 5_000, holdMs: HOLD_MS });
+      const items = await this.take();
       const sent = items.map(({ envelope }) => this.queue.publish(encodeEnvelope(envelope)));
       const entries = items.map(({ seq, envelope }) => ({ correlationId: envelope.correlationId, seq }));
       await clearDone(sent, entries, (done) => this.store.clearOutbox(done));
       return items.length;
     });
+  }
+
+  private async take(): Promise<readonly OutboxItem[]> {
+    try {
+      return await this.store.takeOutbox({ limit: BATCH, olderThanMs: 5_000, holdMs: HOLD_MS });
+    } catch (error) {
+      this.storeWasAway = true;
+      throw error;
+    }
   }
 }
 

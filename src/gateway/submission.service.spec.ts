@@ -37,6 +37,18 @@ async function traces() {
   return { tasks: tasks.length, ready, used };
 }
 
+/** Turns the clock until `promise` is settled: submissions wait a moment for what they cannot know yet. */
+async function outwaited<T>(promise: Promise<T>): Promise<T> {
+  let settled = false;
+  const mark = () => (settled = true);
+  promise.then(mark, mark);
+  while (!settled) {
+    await new Promise(setImmediate);
+    engines.clock.advance(50);
+  }
+  return promise;
+}
+
 const outbox = () => engines.store.takeOutbox({ limit: 10, olderThanMs: 0, holdMs: 0 });
 const NOTHING = { tasks: 0, ready: 0, used: 0 };
 
@@ -122,12 +134,37 @@ describe('a submission', () => {
 
   it('keeps its reservation for the reconciler when the store is gone altogether', async () => {
     const gone = { commit: down, withdraw: down, find: down };
-    await expect(service({ store: gone }).submit(request)).rejects.toMatchObject({
+    const submissions = service({ store: gone });
+    await expect(outwaited(submissions.submit(request))).rejects.toMatchObject({
       code: 'engine_unavailable',
     });
+    await submissions.beforeApplicationShutdown();
     expect(await traces()).toEqual({ tasks: 0, ready: 0, used: 50 });
     engines.clock.advance(60_000);
     expect(await engines.quota.unsettled(60_000, 10)).toHaveLength(1);
+  });
+
+  it('leaves nothing once the store is back, when the store took it and went away before it answered', async () => {
+    let isAway = false;
+    const awayOr = <T>(work: () => Promise<T>) => (isAway ? down() : work());
+    const store: Partial<TaskStore> = {
+      commit: async (change) => {
+        await engines.store.commit(change);
+        isAway = true;
+        return down();
+      },
+      withdraw: (id) => awayOr(() => engines.store.withdraw(id)),
+      find: (id) => awayOr(() => engines.store.find(id)),
+    };
+    const submissions = service({ store });
+    await expect(outwaited(submissions.submit(request))).rejects.toMatchObject({
+      code: 'engine_unavailable',
+    });
+    expect(await traces()).toEqual({ tasks: 1, ready: 0, used: 50 });
+    isAway = false;
+    await outwaited(submissions.beforeApplicationShutdown());
+    expect(await traces()).toEqual(NOTHING);
+    expect(await outbox()).toEqual([]);
   });
 
   it('is withdrawn when it cannot be queued', async () => {
@@ -139,10 +176,34 @@ describe('a submission', () => {
   });
 
   it('is accepted when it can neither be queued nor withdrawn: the outbox has it', async () => {
-    const faults = { queue: { publish: down }, store: { withdraw: down } };
+    const notReached = () =>
+      Promise.reject(new EuglenaError('engine_unavailable', 'not reached', { nothingDone: true }));
+    const faults = { queue: { publish: down }, store: { withdraw: notReached } };
     const task = await service(faults).submit(request);
     expect(await traces()).toEqual({ tasks: 1, ready: 0, used: 50 });
     expect((await outbox()).map(({ envelope }) => envelope.correlationId)).toEqual([task.correlationId]);
+  });
+
+  it('is refused when it cannot be queued and was withdrawn, although the answer to that was lost', async () => {
+    let lost = false;
+    const withdraw: TaskStore['withdraw'] = async (id) => {
+      const withdrawn = await engines.store.withdraw(id);
+      if (lost) return withdrawn;
+      lost = true;
+      return down();
+    };
+    const faults = { queue: { publish: down }, store: { withdraw } };
+    await expect(service(faults).submit(request)).rejects.toMatchObject({ code: 'engine_unavailable' });
+    expect(await traces()).toEqual(NOTHING);
+  });
+
+  it('is not accepted while nobody can tell whether it was withdrawn', async () => {
+    const faults = { queue: { publish: down }, store: { withdraw: down, find: down } };
+    const submissions = service(faults);
+    await expect(outwaited(submissions.submit(request))).rejects.toMatchObject({
+      code: 'engine_unavailable',
+    });
+    await submissions.beforeApplicationShutdown();
   });
 
   it('is accepted when it cannot be queued but another gateway took it out of the outbox', async () => {
