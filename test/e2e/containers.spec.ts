@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
@@ -13,8 +13,8 @@ import { Dockerfile, PROJECT } from '../support/dockerfile.js';
 import { EuglenaApi } from '../support/euglena-api.js';
 import { eventually } from '../support/eventually.js';
 import { type ChromaProcess, startChroma } from '../support/servers/chroma-server.js';
+import { type PrivateRabbitMqServer, startPrivateRabbitMq } from '../support/servers/rabbitmq-server.js';
 import { type PrivateRedisServer, startPrivateRedis } from '../support/servers/redis-server.js';
-import { type ShippedRabbitMq, startShippedRabbitMq } from '../support/servers/shipped-rabbitmq.js';
 import { freePort, run, type StagedContainer, startContainer } from '../support/staged-container.js';
 import { type StagedImage, stageImage } from '../support/staged-image.js';
 
@@ -28,17 +28,30 @@ const serviceOf = (name: string): ComposeService => compose.services[name] ?? {}
 const portOf = (url: string) => Number(new URL(url).port);
 
 let redis: PrivateRedisServer;
-let rabbitmq: ShippedRabbitMq;
+let rabbitmq: PrivateRabbitMqServer;
 let chroma: ChromaProcess;
 
 beforeAll(async () => {
   const [, , ...options] = serviceOf('redis').command ?? [];
   [redis, rabbitmq, chroma] = await Promise.all([
     startPrivateRedis('--include', `${PROJECT}deploy/redis.conf`, ...options),
-    startShippedRabbitMq(`${PROJECT}deploy/rabbitmq.conf`, environmentOf(serviceOf('rabbitmq'))),
+    startPrivateRabbitMq(readFileSync(`${PROJECT}deploy/rabbitmq.conf`, 'utf8')),
     startChroma(),
   ]);
+  await addRabbitMqUser();
 }, STARTING_MS);
+/** The user of docker-compose.yml, with no more permissions than docs/containers.md asks for. */
+async function addRabbitMqUser(): Promise<void> {
+  const { RABBITMQ_DEFAULT_USER: user = '', RABBITMQ_DEFAULT_PASS: password = '' } = environmentOf(
+    serviceOf('rabbitmq'),
+  );
+  const guide = readFileSync(`${PROJECT}docs/containers.md`, 'utf8');
+  const [, ...permissions] = /set_permissions \S+ '(.*)' '(.*)' '(.*)'/.exec(guide) ?? [];
+  await rabbitmq.control('add_user', user, password);
+  await rabbitmq.control('set_permissions', user, ...permissions);
+  await rabbitmq.control('set_user_tags', user, 'monitoring');
+}
+
 afterAll(async () => {
   await Promise.all([redis?.stop(), rabbitmq?.stop(), chroma?.stop()]);
 }, STARTING_MS);
@@ -72,7 +85,7 @@ describe('the engines of docker-compose.yml', () => {
 
   it.each([
     ['redis', () => portOf(redis.url)],
-    ['rabbitmq', () => rabbitmq.port],
+    ['rabbitmq', () => portOf(rabbitmq.url)],
     ['chroma', () => portOf(chroma.url)],
   ])('the health check of %s passes where it runs and nowhere else', async (name, port) => {
     const env = { PATH: process.env['PATH'], ...environmentOf(serviceOf(name)) };
@@ -81,7 +94,7 @@ describe('the engines of docker-compose.yml', () => {
         word
           .replace('redis-cli', `redis-cli -p ${at}`)
           .replace(/\b(5672|8000)\b/, String(at))
-          .replace('15672', String(rabbitmq.managementPort)),
+          .replace('15672', String(portOf(rabbitmq.managementUrl))),
       );
       return (await run(words, PROJECT, env)).code;
     };
@@ -89,6 +102,13 @@ describe('the engines of docker-compose.yml', () => {
     expect(await code(await freePort())).not.toBe(0);
   });
 });
+
+interface StartOptions {
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Another image than the service's own. */
+  readonly image?: string;
+}
 
 describe('the images', () => {
   const images = new Map<string, StagedImage>();
@@ -112,14 +132,14 @@ describe('the images', () => {
   const environmentIn = (service: Own): Record<string, string> => {
     const places = {
       'redis:6379': `127.0.0.1:${portOf(redis.url)}`,
-      'rabbitmq:5672': `127.0.0.1:${rabbitmq.port}`,
-      'rabbitmq:15672': `127.0.0.1:${rabbitmq.managementPort}`,
+      'rabbitmq:5672': `127.0.0.1:${portOf(rabbitmq.url)}`,
+      'rabbitmq:15672': `127.0.0.1:${portOf(rabbitmq.managementUrl)}`,
       'chroma:8000': `127.0.0.1:${portOf(chroma.url)}`,
     };
     const here = (value: string) =>
       Object.entries(places).reduce((text, [name, place]) => text.replace(name, place), value);
     const env = Object.entries(environmentOf(serviceOf(service)));
-    const volume = serviceOf(service).volumes?.[0]?.split(':')[0] ?? 'none';
+    const volume = serviceOf(service).volumes?.[0]?.split(':')[0] ?? 'no-volume';
     return {
       ...Object.fromEntries(env.map(([name, value]) => [name, here(value)])),
       EUGLENA_DATA_DIR: join(volumes.path, volume),
@@ -127,7 +147,7 @@ describe('the images', () => {
   };
   const start = async (
     service: Own,
-    { args = [], env = {}, image = serviceOf(service).build?.dockerfile ?? '' } = {},
+    { args = [], env = {}, image = serviceOf(service).build?.dockerfile ?? '' }: StartOptions = {},
   ): Promise<StagedContainer> => {
     const staged = images.get(image);
     if (staged === undefined) throw new Error(`${image} is not staged`);
@@ -157,10 +177,6 @@ describe('the images', () => {
     },
   );
 
-  it('an agent needs no folder to write to', () => {
-    expect(existsSync(join(volumes.path, 'none'))).toBe(false);
-  });
-
   it('either image runs the role that an argument or EUGLENA_ROLE names, and the argument wins', async () => {
     const byArgument = await start('metrics', {
       args: ['--role', 'metrics'],
@@ -174,7 +190,7 @@ describe('the images', () => {
     expect(byVariable.output()).toContain('role gateway · ');
   });
 
-  it('all together complete a task with sources, count the agents that the autoscaler starts, and end with 0', async () => {
+  it('all together complete a task, run what the autoscaler starts, and end with 0; agents keep no files', async () => {
     const [gateway, ...others] = await Promise.all([
       start('gateway'),
       start('agent'),
@@ -192,5 +208,6 @@ describe('the images', () => {
     expect(await Promise.all(others.map((container) => container.stop()))).toEqual([0, 0, 0]);
     await eventually('its agent ended with it', async () => (await api.agents()) === 0);
     expect(await gateway.stop()).toBe(0);
+    expect(readdirSync(volumes.path).sort()).toEqual(['fleet-data', 'gateway-data']);
   }, 120_000);
 });
