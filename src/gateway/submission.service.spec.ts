@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '../../test/support/eventually.js';
 import { type GatewayEngines, except, openGatewayEngines } from '../../test/support/gateway-engines.js';
 import { EuglenaError } from '../domain/errors.js';
-import { submission } from '../domain/task-change.js';
+import { cancellation, submission } from '../domain/task-change.js';
 import { type Quota } from '../ports/quota/quota.port.js';
 import { type TaskStore } from '../ports/task-store/task-store.port.js';
 import { UnconfirmedPublish, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
@@ -233,6 +233,35 @@ describe('a submission', () => {
     const faults = { queue: { publish: down }, quota: { settle: down } };
     await expect(service(faults).submit(request)).rejects.toMatchObject({ code: 'engine_unavailable' });
     expect(await traces()).toEqual({ tasks: 0, ready: 0, used: 50 });
+  });
+});
+
+describe('a submission beyond the limit of active tasks', () => {
+  const limited = { ...request, maxTicks: 5, activeLimit: 2 };
+
+  it('is refused and leaves nothing, until a task has ended', async () => {
+    const first = await service().submit(limited);
+    await service().submit(limited);
+    const before = await traces();
+    await expect(service().submit(limited)).rejects.toMatchObject({
+      code: 'too_many_active_tasks',
+      retryAfterSeconds: 10,
+    });
+    expect(await traces()).toEqual(before);
+    await engines.store.commit(cancellation(first, engines.clock.now()));
+    await service().submit(limited);
+  });
+
+  it('is refused when many come at once, save for as many as the limit allows', async () => {
+    const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => service().submit(limited)));
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
+    expect(await traces()).toEqual({ tasks: 2, ready: 2, used: 10 });
+  });
+
+  it('is answered all the same when its key was accepted before', async () => {
+    const first = await service().submit({ ...limited, idempotencyKey: 'k-1' });
+    await service().submit(limited);
+    expect(await service().submit({ ...limited, idempotencyKey: 'k-1' })).toEqual(first);
   });
 });
 

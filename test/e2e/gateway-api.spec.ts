@@ -3,6 +3,7 @@ import { HealthService } from '../../src/boot/health.service.js';
 import { EventsService } from '../../src/gateway/events.service.js';
 import { PRESENCE, type Presence } from '../../src/ports/presence/presence.port.js';
 import { QUOTA, type Quota } from '../../src/ports/quota/quota.port.js';
+import { ApiContract } from '../support/api-contract.js';
 import { eventually } from '../support/eventually.js';
 import { type GatewayApp, startGateway } from '../support/gateway-app.js';
 
@@ -18,6 +19,7 @@ interface Problem {
   errors?: { field: string; message: string }[];
 }
 
+const contract = new ApiContract();
 let gateway: GatewayApp;
 let token: string;
 let neighbour: string;
@@ -36,13 +38,19 @@ beforeAll(async () => {
 });
 afterAll(() => gateway.close());
 
-function call(path: string, init: RequestInit & { as?: string } = {}): Promise<Response> {
+/** Any request; its answer must be as the API's document says. */
+async function call(path: string, init: RequestInit & { as?: string } = {}): Promise<Response> {
   const { as = token, headers, ...rest } = init;
   const authorization: Record<string, string> = as === '' ? {} : { authorization: `Bearer ${as}` };
-  return fetch(`${gateway.origin}${path}`, {
+  const response = await fetch(`${gateway.origin}${path}`, {
     ...rest,
     headers: { ...authorization, ...(headers as Record<string, string>) },
   });
+  const { status, headers: received } = response;
+  if (received.get('content-type')?.startsWith('text/event-stream')) return response;
+  const body = await response.clone().text();
+  contract.check(rest.method ?? 'GET', path, { status, headers: received, body });
+  return response;
 }
 
 function post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {

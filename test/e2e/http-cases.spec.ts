@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Quota, QUOTA } from '../../src/ports/quota/quota.port.js';
 import { type TaskStore, TASK_STORE } from '../../src/ports/task-store/task-store.port.js';
 import { type WorkQueue, WORK_QUEUE } from '../../src/ports/work-queue/work-queue.port.js';
+import { ApiContract } from '../support/api-contract.js';
 import { type GatewayApp, startGateway } from '../support/gateway-app.js';
 import { type RawAnswer, sendRaw } from '../support/raw-http.js';
 
@@ -53,6 +54,7 @@ const DAILY_LIMIT = 1_000_000;
 /** What an answer never holds: stacks, file names, the framework's own codes. */
 const LEAKS = /\n {4}at |node_modules|\.ts:|\.js:|FST_ERR|SyntaxError|HPE_/;
 
+const contract = new ApiContract();
 let gateway: GatewayApp;
 let tokens: Record<string, string>;
 let otherTask: string;
@@ -149,6 +151,8 @@ function checkEveryAnswer(given: HttpCase, request: Buffer, answer: RawAnswer): 
   expect(answer.headers.get('content-type')).toMatch(/^application\/(problem\+)?json; charset=utf-8$/);
   const json = JSON.parse(answer.body) as Record<string, unknown>;
   expect(json).toHaveProperty('status');
+  const path = fill(given.path, userOf(given));
+  contract.check(given.method, path, { status: answer.status, headers: answer.headers, body: answer.body });
   if (answer.status < 400) return;
   expect(json).toMatchObject({ status: answer.status, code: expect.any(String), title: expect.any(String) });
   expect(answer.body).not.toMatch(LEAKS);
