@@ -130,6 +130,28 @@ describe('a submission', () => {
     expect(await engines.quota.unsettled(60_000, 10)).toHaveLength(1);
   });
 
+  it('is undone when the store is back, be it that it took the task late', async () => {
+    const fault = { lasts: true, late: [] as (() => Promise<unknown>)[] };
+    const unless = <T>(work: () => Promise<T>) => (fault.lasts ? down() : work());
+    const commit: TaskStore['commit'] = (change) => {
+      fault.late.push(() => engines.store.commit(change));
+      return down();
+    };
+    const store: Partial<TaskStore> = {
+      commit,
+      withdraw: (id) => unless(() => engines.store.withdraw(id)),
+      find: (id) => unless(() => engines.store.find(id)),
+    };
+    await expect(service({ store }).submit(request)).rejects.toMatchObject({ code: 'engine_unavailable' });
+    for (const step of fault.late) await step();
+    fault.lasts = false;
+    expect(await traces()).toEqual({ tasks: 1, ready: 0, used: 50 });
+    engines.clock.advance(250);
+    await eventually('it is undone', async () => (await traces()).used === 0);
+    expect(await traces()).toEqual(NOTHING);
+    expect(await outbox()).toEqual([]);
+  });
+
   it('is withdrawn when it cannot be queued', async () => {
     await expect(service({ queue: { publish: down } }).submit(request)).rejects.toMatchObject({
       code: 'engine_unavailable',

@@ -13,6 +13,10 @@ import { QuotaExceeded } from './quota-usage.js';
 
 /** How long a refused submission waits for its traces to be removed, in ms. The rest is done after the answer. */
 const UNDO_PATIENCE_MS = 250;
+/** How long the store is asked again to undo a submission, in ms; what it did not do then is left to the reconcilers. */
+const UNDO_LIMIT_MS = 60_000;
+const FIRST_UNDO_WAIT_MS = 250;
+const LONGEST_UNDO_WAIT_MS = 2_000;
 
 export interface SubmissionRequest {
   readonly owner: string;
@@ -34,6 +38,7 @@ export class SubmissionService implements BeforeApplicationShutdown {
   /** Published tasks whose outbox entries are still to be cleared. */
   private readonly published: EntryVersion[] = [];
   private clearing: Promise<void> | undefined;
+  private readonly stopping = new AbortController();
 
   constructor(
     @Inject(TASK_STORE) private readonly store: TaskStore,
@@ -60,6 +65,7 @@ export class SubmissionService implements BeforeApplicationShutdown {
   }
 
   async beforeApplicationShutdown(): Promise<void> {
+    this.stopping.abort();
     await this.clearing;
   }
 
@@ -124,17 +130,34 @@ export class SubmissionService implements BeforeApplicationShutdown {
     }
   }
 
-  /** After a write that failed or whose outcome is unknown. What cannot be undone now, the reconcilers settle. */
+  /** After a write that failed or whose outcome is unknown. */
   private async undo(correlationId: string, keyed: boolean): Promise<void> {
     try {
-      // With a key, the record may be that of another request that was already accepted.
-      if (!keyed) await this.store.withdraw(correlationId);
-      if ((await this.store.find(correlationId)) !== null) return;
-    } catch (error) {
-      this.logger.warn(`Submission ${correlationId} is left to the reconcilers: ${messageOf(error)}`);
-      return;
+      await this.undoNow(correlationId, keyed);
+    } catch {
+      void this.undoLater(correlationId, keyed);
     }
-    await this.giveBack(correlationId);
+  }
+
+  private async undoNow(correlationId: string, keyed: boolean): Promise<void> {
+    // With a key, the record may be that of another request that was already accepted.
+    if (!keyed) await this.store.withdraw(correlationId);
+    if ((await this.store.find(correlationId)) === null) await this.giveBack(correlationId);
+  }
+
+  /** A store that was silent may do late what it was asked; the task must be gone before the outbox has it published. */
+  private async undoLater(correlationId: string, keyed: boolean): Promise<void> {
+    const end = this.clock.now() + UNDO_LIMIT_MS;
+    for (let wait = FIRST_UNDO_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_UNDO_WAIT_MS)) {
+      try {
+        await this.clock.sleep(wait, this.stopping.signal);
+        return await this.undoNow(correlationId, keyed);
+      } catch (error) {
+        if (!this.stopping.signal.aborted && this.clock.now() < end) continue;
+        this.logger.warn(`Submission ${correlationId} is left to the reconcilers: ${messageOf(error)}`);
+        return;
+      }
+    }
   }
 
   private async giveBack(correlationId: string): Promise<void> {
