@@ -9,6 +9,8 @@ const reconnectSeconds = () => 0.5 + Math.random();
 const CONNECT_TIMEOUT_MS = 5_000;
 /** How long an operation may take, the wait for a lost connection included, in ms: who waits for it is told within 3 s. */
 export const OPERATION_TIMEOUT_MS = 2_500;
+/** How long it waits for a connection that was lost, in ms. */
+const CONNECTION_PATIENCE_MS = 2_000;
 
 /** The client does not tell why the broker closed the connection instead of opening the virtual host. */
 const VHOST_REFUSED = /NOT[-_]ALLOWED|\b530\b|ConnectionOpenOk; got <ConnectionClose/;
@@ -120,7 +122,7 @@ export class RabbitConnection {
     if (this.manager.connection !== undefined) return this.manager.connection;
     if (this.refusal !== undefined) throw this.refusal;
     return new Promise((resolve, reject) => {
-      const signal = AbortSignal.timeout(OPERATION_TIMEOUT_MS);
+      const signal = AbortSignal.timeout(CONNECTION_PATIENCE_MS);
       const end = () => {
         signal.removeEventListener('abort', end);
         this.manager.removeListener('connect', end);

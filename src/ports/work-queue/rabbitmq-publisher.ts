@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { type ConfirmChannel, type MessagePropertyHeaders } from 'amqplib';
 import { type Clock } from '../../domain/clock.js';
 import { type EuglenaError } from '../../domain/errors.js';
-import { BrokerRefusal, type RabbitConnection } from './rabbitmq-connection.js';
-import { declareTopology, type ParkingQueue, parkingQueue } from './rabbitmq-topology.js';
+import { type RabbitConnection } from './rabbitmq-connection.js';
+import { declareQueues, type ParkingQueue, parkingQueue } from './rabbitmq-topology.js';
 import { UnconfirmedPublish } from './work-queue.port.js';
 
 /** What the client says of a message that the broker refused; anything else leaves open what became of it. */
@@ -47,17 +47,6 @@ export class RabbitPublisher {
     this.opening = opening;
     opening.catch(() => this.forget(opening));
     return opening;
-  }
-
-  /** Declares the queues, which changes nothing when they exist. */
-  async declare(): Promise<void> {
-    await this.connection.run('declare the queues', async (channel) => {
-      try {
-        await declareTopology(channel, this.queueName, this.deliveryLimit);
-      } catch (error) {
-        throw this.refusalOf(error);
-      }
-    });
   }
 
   /** Resolves when the broker confirmed the message. */
@@ -138,6 +127,10 @@ export class RabbitPublisher {
     return this.connection.unavailable(`had no queue "${queue}" any more`);
   }
 
+  private declare(): Promise<void> {
+    return declareQueues(this.connection, this.queueName, this.deliveryLimit);
+  }
+
   private async openNew(): Promise<ConfirmChannel> {
     await this.declare();
     const channel = await this.connection.inTime('open a channel', () => this.connection.confirmChannel());
@@ -154,21 +147,6 @@ export class RabbitPublisher {
 
   private forget(opening: Promise<ConfirmChannel>): void {
     if (this.opening === opening) this.opening = undefined;
-  }
-
-  private refusalOf(error: unknown): unknown {
-    const text = error instanceof Error ? error.message : '';
-    if (text.includes('PRECONDITION')) {
-      const [, argument = 'one of them'] = /inequivalent arg '([^']+)'/.exec(text) ?? [];
-      return new BrokerRefusal(
-        `The queue "${this.queueName}" (or its ".dead") exists on the broker with other arguments (${argument}): ` +
-          'delete it when it is empty, or choose another QUEUE_NAME.',
-      );
-    }
-    if (text.includes('ACCESS')) {
-      return new BrokerRefusal(`The user of RABBITMQ_URL may not declare the queue "${this.queueName}".`);
-    }
-    return error;
   }
 }
 

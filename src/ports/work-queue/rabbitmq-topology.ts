@@ -1,4 +1,5 @@
 import { type Channel, type MessagePropertyHeaders, type Options } from 'amqplib';
+import { BrokerRefusal, type RabbitConnection } from './rabbitmq-connection.js';
 
 /** Deliveries of a message before it was published again, carried from copy to copy. */
 export const DELIVERIES_HEADER = 'x-euglena-deliveries';
@@ -33,12 +34,25 @@ export interface ParkingQueue {
 export const deadQueueOf = (queueName: string) => `${queueName}.dead`;
 export const parkingPrefixOf = (queueName: string) => `${queueName}.parked.`;
 
-/** Declares the queue of work and its dead-letter queue; fails when they exist with other arguments. */
-export async function declareTopology(
-  channel: Channel,
+/**
+ * Declares the queue of work and its dead-letter queue, which changes nothing when they exist.
+ * @throws BrokerRefusal when they exist with other arguments, or may not be declared.
+ */
+export function declareQueues(
+  connection: RabbitConnection,
   queueName: string,
   deliveryLimit: number,
 ): Promise<void> {
+  return connection.run('declare the queues', async (channel) => {
+    try {
+      await declareTopology(channel, queueName, deliveryLimit);
+    } catch (error) {
+      throw refusalOf(error, queueName);
+    }
+  });
+}
+
+async function declareTopology(channel: Channel, queueName: string, deliveryLimit: number): Promise<void> {
   await channel.assertQueue(deadQueueOf(queueName), {
     durable: true,
     arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': NO_DELIVERY_LIMIT },
@@ -52,6 +66,21 @@ export async function declareTopology(
       'x-dead-letter-routing-key': deadQueueOf(queueName),
     },
   });
+}
+
+function refusalOf(error: unknown, queueName: string): unknown {
+  const text = error instanceof Error ? error.message : '';
+  if (text.includes('PRECONDITION')) {
+    const [, argument = 'one of them'] = /inequivalent arg '([^']+)'/.exec(text) ?? [];
+    return new BrokerRefusal(
+      `The queue "${queueName}" (or its ".dead") exists on the broker with other arguments (${argument}): ` +
+        'delete it when it is empty, or choose another QUEUE_NAME.',
+    );
+  }
+  if (text.includes('ACCESS')) {
+    return new BrokerRefusal(`The user of RABBITMQ_URL may not declare the queue "${queueName}".`);
+  }
+  return error;
 }
 
 /**

@@ -4,6 +4,7 @@ import { entryFromJson, findBreak, type JournalEntry } from '../../../src/domain
 import { isTerminal } from '../../../src/domain/lifecycle.js';
 import { type TaskRecord, taskFromJson } from '../../../src/domain/task.js';
 import { type ApiTask, type EuglenaApi } from '../../support/euglena-api.js';
+import { askManagement } from '../../support/servers/rabbitmq-management.js';
 
 const OUTBOX_KEYS = ['tasks:outbox', 'tasks:settlements'];
 const SHOWN_MAX = 20;
@@ -184,9 +185,7 @@ async function leftInRedis(redis: Redis, ids: readonly string[]): Promise<string
 
 /** The broker counts at intervals, and leaves figures out while it starts: those are problems until they come. */
 async function leftInQueues({ managementUrl, queue, dead = 0, parked = 0 }: AuditOptions): Promise<string[]> {
-  const { origin, username, password } = new URL(managementUrl);
-  const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
-  const response = await fetch(`${origin}/api/queues?columns=name,messages`, { headers: { authorization } });
+  const response = await askManagement(managementUrl, '/api/queues?columns=name,messages');
   const queues = (await response.json()) as { name: string; messages?: number }[];
   const count = (belongs: (name: string) => boolean) =>
     queues.filter(({ name }) => belongs(name)).reduce((sum, { messages }) => sum + (messages ?? NaN), 0);

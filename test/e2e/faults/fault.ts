@@ -10,6 +10,7 @@ interface Row {
 }
 
 const EXPECTATION_WIDTH = 72;
+const OUTCOME_MAX_CHARS = 200;
 
 /** The faults of this test file: each has its own copy of this module. */
 const rows: Row[] = [];
@@ -34,7 +35,7 @@ export function fault(
       await run();
       row.outcome = `as expected (${((performance.now() - start) / 1_000).toFixed(1)} s)`;
     } catch (error) {
-      row.outcome = `NOT AS EXPECTED: ${firstLine(error)}`;
+      row.outcome = `NOT AS EXPECTED: ${inOneLine(error)}`;
       throw error;
     }
   };
@@ -62,7 +63,7 @@ function wrapped(text: string): string {
   return lines.map((line, index) => `        ${index === 0 ? '' : '          '}${line}`).join('\n');
 }
 
-function firstLine(error: unknown): string {
+function inOneLine(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.split('\n', 1)[0] ?? text;
+  return text.replace(/\s+/g, ' ').slice(0, OUTCOME_MAX_CHARS);
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { eventually } from '../eventually.js';
 import { installDebianPackage } from './debian-package.js';
+import { askManagement } from './rabbitmq-management.js';
 
 /** A broker for tests: private to the caller, or one that the environment names. */
 export interface RabbitMqServer {
@@ -121,12 +122,9 @@ class PrivateNode implements PrivateRabbitMqServer {
 
   /** Health check of the management API: the node runs and its listeners are open. */
   private async answers(): Promise<boolean> {
-    const { username, password, origin } = new URL(this.managementUrl);
-    const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+    const path = `/api/health/checks/port-listener/${new URL(this.url).port}`;
     try {
-      const answer = await fetch(`${origin}/api/health/checks/port-listener/${new URL(this.url).port}`, {
-        headers: { authorization },
-      });
+      const answer = await askManagement(this.managementUrl, path);
       return answer.ok;
     } catch {
       return false;
