@@ -64,8 +64,9 @@ async function memoryOf(id: string): Promise<unknown[]> {
 }
 const observations = (journal: readonly JournalEntry[]) =>
   journal.filter(({ type }) => type === 'observation');
-const linesOf = ({ output }: EuglenaProcess, text: string) =>
-  output()
+const linesOf = (worker: EuglenaProcess, text: string) =>
+  worker
+    .output()
     .split('\n')
     .filter((line) => line.includes(text));
 

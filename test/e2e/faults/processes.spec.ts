@@ -3,8 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect } from '@jest/global
 import { Redis } from 'ioredis';
 import { eventually } from '../../support/eventually.js';
 import { type EuglenaApi } from '../../support/euglena-api.js';
-import { type EuglenaProcess, launchEuglena } from '../../support/euglena-process.js';
-import { type ModelAnswer } from '../../support/model-server.js';
+import { launchEuglena } from '../../support/euglena-process.js';
 import { askedAgain, type Question, thinker } from '../../support/stage.js';
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.js';
 import { type Engines, openEngines, STARTING_MS } from './engines.js';
@@ -43,12 +42,6 @@ const tickAsked = (mandate: string, tick: number) =>
 /** Says nothing when the tick is asked for the first time: whoever asks is to be killed then. */
 const hangingAt = (tick: number, ticks: number) => (question: Question) =>
   question.tick === tick && question.times === 1 ? 'hang' : thinker(ticks)(question);
-/** Says `answer` to the second tick, when that is asked for the first time. */
-const atTick2 =
-  (answer: () => ModelAnswer) =>
-  (question: Question): ModelAnswer =>
-    question.tick === 2 && question.times === 1 ? answer() : thinker(3)(question);
-
 /** Audits one task: it ended well, and no tick was asked about again that its journal had. Answers who worked on it. */
 async function audited(id: string, ticks: number): Promise<unknown[]> {
   await engines.audit({ api, ids: [id] });
@@ -101,13 +94,12 @@ fault(
   'kill -9 of an agent between the charge of a tick and what the tick does',
   'the tick is carried out from the journal, without another model call or charge',
   async () => {
-    let first: EuglenaProcess | undefined;
+    const first = await engines.start('agent');
     engines.say((question) => {
       // Tick 2 was charged some milliseconds ago; what it brought would be written 50 ms after that.
-      if (question.tick === 3 && question.times === 1) first?.signal('SIGKILL');
+      if (question.tick === 3 && question.times === 1) first.signal('SIGKILL');
       return thinker(4)(question);
     });
-    first = await engines.start('agent');
     const { id } = await api.submit('F03');
     await first.exited;
     await engines.start('agent');
@@ -121,14 +113,13 @@ fault(
   'SIGSTOP of an agent for longer than its lease, then SIGCONT',
   'another agent ends the task; the first can write nothing more, and is as good as new for the next task',
   async () => {
-    let first: EuglenaProcess | undefined;
-    engines.say(
-      atTick2(() => {
-        first?.signal('SIGSTOP');
-        return { action: 'EXIT', argument: 'of a sleeper' };
-      }),
-    );
-    first = await engines.start('agent', { RABBITMQ_URL: proxy.url });
+    const first = await engines.start('agent', { RABBITMQ_URL: proxy.url });
+    engines.say((question) => {
+      const { mandate, tick, times } = question;
+      if (mandate !== 'F04' || tick !== 2 || times > 1) return thinker(3)(question);
+      first.signal('SIGSTOP');
+      return { action: 'EXIT', argument: 'of a sleeper' };
+    });
     const { id } = await api.submit('F04');
     await tickAsked('F04', 2);
     const second = await engines.start('agent');
@@ -138,7 +129,7 @@ fault(
     const task = await api.task(id);
     expect(task.result?.answer).toBe('answer to F04');
     first.signal('SIGCONT');
-    await eventually('it leaves the task', () => first?.output().includes(`${id}: left`));
+    await eventually('it leaves the task', () => first.output().includes(`${id}: left`));
     await second.kill('SIGTERM');
     const { id: next } = await api.submit('F04, the next');
     await engines.audit({ api, ids: [id, next] });
@@ -151,22 +142,17 @@ fault(
   'the event loop of an agent blocked for longer than its lease and its heartbeats',
   'the broker gives the task to another agent; the blocked one can write nothing more',
   async () => {
-    let first: EuglenaProcess | undefined;
-    engines.say(
-      atTick2(() => {
-        first?.signal('SIGUSR2');
-        return { action: 'EXIT', argument: 'of a sleeper', delayMs: 300 };
-      }),
-    );
     const block = 'const end = performance.now() + 12_000; while (performance.now() < end);';
-    first = await engines.start('agent', onSigusr2(block));
+    engines.say(hangingAt(2, 3));
+    const first = await engines.start('agent', onSigusr2(block));
     const { id } = await api.submit('F05');
     await tickAsked('F05', 2);
     await engines.start('agent');
+    first.signal('SIGUSR2');
     expect(new Set(await audited(id, 3)).size).toBe(2);
     const task = await api.task(id);
     expect(task.result?.answer).toBe('answer to F05');
-    await eventually('it leaves the task', () => first?.output().includes(`${id}: left`));
+    await eventually('it leaves the task', () => first.output().includes(`${id}: left`));
     expect(await api.task(id)).toEqual(task);
   },
 );
@@ -210,7 +196,7 @@ fault(
         for (;;) await step();
       } catch (error) {
         // A connection that is refused or closed before an answer is not an answer.
-        if (!(error instanceof TypeError)) refusals.push(error);
+        if ((error as Error).name !== 'TypeError') refusals.push(error);
       }
     };
     const clients = [...Array.from({ length: 8 }, () => untilClosed(post)), untilClosed(look)];

@@ -79,7 +79,7 @@ async function storedJournal(id: string): Promise<string[]> {
 
 /** Where Redis keeps what it was told. */
 async function appendOnlyFolder(): Promise<string> {
-  const [, dir = ''] = (await redis.config('GET', 'dir')) as string[];
+  const [, dir = ''] = await redis.config('GET', 'dir');
   return join(dir, 'appendonlydir');
 }
 
