@@ -82,6 +82,40 @@ describe('a role whose engine goes away', () => {
     60_000,
   );
 
+  it.each([
+    [
+      'is full',
+      () => engines.raw.config('SET', 'maxmemory', '1'),
+      () => engines.raw.config('SET', 'maxmemory', '0'),
+    ],
+    [
+      'becomes a replica',
+      () => engines.raw.replicaof('127.0.0.1', 1),
+      () => engines.raw.replicaof('NO', 'ONE'),
+    ],
+  ])(
+    'a gateway whose Redis %s is not ready until that is over, and takes nothing',
+    async (_, spoil, mend) => {
+      queue = engines.freshQueue();
+      stage = await openStage(thinker(1));
+      const gateway = await stage.start('gateway', env());
+      const api = await stage.api(gateway);
+      await spoil();
+      try {
+        await refusal(api.request('/tasks', submission));
+        expect(await readiness(gateway, 503)).toMatchObject({ down: ['task-store', 'presence'] });
+        await refusal(api.request('/tasks', submission));
+        expect(await api.quotaUsed()).toBe(0);
+      } finally {
+        await mend();
+      }
+      await readiness(gateway, 200);
+      expect(await tasksOf(api)).toBe(0);
+      await api.submit('after');
+      expect(await engines.broker.checkQueue(queue)).toMatchObject({ messageCount: 1 });
+    },
+  );
+
   it('a gateway whose Redis falls silent refuses in time, and undoes what arrives late', async () => {
     queue = engines.freshQueue();
     stage = await openStage(thinker(1));
