@@ -4,6 +4,9 @@ import { readEnvelope, type TaskEnvelope } from '../domain/envelope.js';
 import { type ErrorCode, EuglenaError } from '../domain/errors.js';
 import { isTerminal } from '../domain/lifecycle.js';
 import { failure, submission } from '../domain/task-change.js';
+import { LogLine } from '../observability/log-line.js';
+import { endedTasks, runningTasks, taskSeconds } from '../observability/measures.js';
+import { inSpan, SpanKind, type TraceContext, traceOf } from '../observability/spans.js';
 import { type ClaimOutcome, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { type Delivery } from '../ports/work-queue/work-queue.port.js';
 import { JournalWriter } from './journal-writer.js';
@@ -48,13 +51,7 @@ export class DeliveryHandler {
     if (claim.kind === 'busy') return delivery.defer(Math.max(claim.retryAfterMs, SHORTEST_PARK_MS));
     const tooOld = now - claim.record.createdAt > this.settings.retentionDays * DAY_MS;
     await this.running.hold(claim.lease, this.settings.agent.deadlineMs, async (task) => {
-      const writer = new JournalWriter(
-        this.store,
-        this.engines.clock,
-        claim.record,
-        claim.lease,
-        task.abort.signal,
-      );
+      const writer = new JournalWriter(this.store, this.engines.clock, claim, task.abort.signal);
       if (tooOld && claim.journal.length <= 1) {
         await this.giveUp(writer, 'expired', 'The task waited longer than tasks are kept.');
         return delivery.ack();
@@ -64,7 +61,17 @@ export class DeliveryHandler {
         await this.giveUp(writer, 'attempts_exhausted', `The worker ${reason} without progress.`);
         return delivery.deadLetter(reason);
       }
-      await this.run(claim, task, writer, delivery);
+      const attributes = {
+        'euglena.correlation_id': envelope.correlationId,
+        'euglena.attempt': claim.attempt,
+      };
+      await inSpan(
+        'task',
+        traceOf(envelope.traceparent),
+        attributes,
+        (trace) => this.run(claim, task, writer, delivery, trace),
+        SpanKind.CONSUMER,
+      );
     });
   }
 
@@ -73,26 +80,34 @@ export class DeliveryHandler {
     task: RunningTask,
     writer: JournalWriter,
     delivery: Delivery,
+    trace: TraceContext,
   ): Promise<void> {
     const { correlationId } = claim.lease;
-    this.logger.log(
-      `${correlationId}: started (attempt ${claim.attempt}, ${claim.record.usage.ticks} ticks done)`,
-    );
+    const about = {
+      task: correlationId,
+      ...(claim.record.owner === null ? {} : { user: claim.record.owner }),
+    };
+    const done = claim.record.usage.ticks;
+    this.logger.log(new LogLine(`started (attempt ${claim.attempt}, ${done} ticks done)`, about));
+    runningTasks.inc();
     writer.later({ kind: 'accepted', at: this.engines.clock.now() });
     try {
-      const run = new TaskRun(this.engines, writer, claim.journal, task.abort.signal);
+      const run = new TaskRun(this.engines, writer, claim.journal, task.abort.signal, trace);
       this.running.begin(task, run);
       await run.run();
-      const { status, usage } = writer.record;
-      this.logger.log(`${correlationId}: ${status} after ${usage.ticks} ticks`);
+      const { status, usage, startedAt, finishedAt } = writer.record;
+      this.logger.log(new LogLine(`${status} after ${usage.ticks} ticks`, about));
+      endedTasks.inc({ status });
+      taskSeconds.observe(((finishedAt ?? 0) - (startedAt ?? 0)) / 1_000);
       await delivery.ack();
     } catch (error) {
       const aborted = task.abort.signal.aborted ? (task.abort.signal.reason as unknown) : error;
       if (aborted instanceof RunAborted) return this.settleAborted(aborted, correlationId, writer, delivery);
-      this.logger.error(`${correlationId}: this attempt failed: ${describe(error)}`);
+      this.logger.error(new LogLine(`this attempt failed: ${describe(error)}`, about));
       await this.store.surrender(claim.lease).catch(() => undefined);
       throw error;
     } finally {
+      runningTasks.dec();
       task.abort.abort(new RunAborted('lease_lost'));
     }
   }
@@ -103,7 +118,7 @@ export class DeliveryHandler {
     writer: JournalWriter,
     delivery: Delivery,
   ): Promise<void> {
-    this.logger.log(`${correlationId}: left (${reason})`);
+    this.logger.log(new LogLine(`left (${reason})`, { task: correlationId }));
     try {
       if (reason === 'drain') {
         await writer.release('drain');
@@ -114,12 +129,14 @@ export class DeliveryHandler {
         await this.giveUp(writer, 'deadline_exceeded', `The task ran longer than ${seconds} seconds.`);
         return await delivery.ack();
       }
+      await writer.restoreIfLost();
     } catch (error) {
       // The lease went in the meantime: what is stored decides.
       if (!(error instanceof RunAborted)) throw error;
     }
     const stored = await this.store.find(correlationId);
-    if (stored === null || isTerminal(stored.status)) return delivery.ack();
+    // A task that the store lost is made anew from its message.
+    if (stored !== null && isTerminal(stored.status)) return delivery.ack();
     return delivery.defer(SHORTEST_PARK_MS);
   }
 

@@ -3,7 +3,9 @@ import { type AgentFolder, agentFolder, AgentHost } from '../../test/support/age
 import { except } from '../../test/support/gateway-engines.js';
 import { EuglenaError } from '../domain/errors.js';
 import { findBreak } from '../domain/journal.js';
+import { taskToJson } from '../domain/task.js';
 import { cancellation, submission, type WorkerStep } from '../domain/task-change.js';
+import { EmbeddedDatabase } from '../ports/embedded/embedded-database.js';
 import { type TaskStore } from '../ports/task-store/task-store.port.js';
 import { JournalWriter } from './journal-writer.js';
 
@@ -31,16 +33,15 @@ describe('JournalWriter', () => {
         return host.store.commit(change);
       },
     });
-  const claim = async () => {
+  const claim = async (workerId = 'w1') => {
     const record = await host.submit('t1', 10, false);
     const creation = submission(record, record.createdAt, false);
-    const claimed = await host.store.claim(creation, 'w1', LEASE_MS);
+    const claimed = await host.store.claim(creation, workerId, LEASE_MS);
     if (claimed.kind !== 'claimed') throw new Error(`the task is ${claimed.kind}`);
     return claimed;
   };
   const open = async (store: TaskStore = counting(), signal = new AbortController().signal) => {
-    const { record, lease } = await claim();
-    return new JournalWriter(store, host.clock, record, lease, signal);
+    return new JournalWriter(store, host.clock, await claim(), signal);
   };
   const types = async () => (await host.journal('t1')).map(({ type }) => type);
   const accepted = (): WorkerStep => ({ kind: 'accepted', at: host.clock.now() });
@@ -168,6 +169,94 @@ describe('JournalWriter', () => {
     await host.until('the writer gives up', () => failure, 1_000);
     expect(failure).toMatchObject({ code: 'engine_unavailable' });
     expect(host.clock.now() - begin).toBeGreaterThan(50_000);
+  });
+
+  describe('over a store that lost', () => {
+    let database: EmbeddedDatabase;
+    beforeEach(() => {
+      database = EmbeddedDatabase.open(folder.path);
+    });
+    afterEach(() => database.close());
+
+    const loseEverything = () => {
+      for (const table of ['tasks', 'task_journal']) database.run(`DELETE FROM ${table}`);
+    };
+    /** The store as it is now, to go back to: a server that had not saved its last second. */
+    const remembered = async () => {
+      const record = await host.store.find('t1');
+      const json = JSON.stringify(record === null ? null : taskToJson(record));
+      return () => {
+        const seq = record?.head.seq ?? 0;
+        database.run('UPDATE tasks SET json = ?, seq = ?, status = ?', json, seq, record?.status ?? '');
+        database.run('DELETE FROM task_journal WHERE seq > ?', seq);
+      };
+    };
+
+    it('its last entries: writes them again with the next step', async () => {
+      const writer = await open();
+      await writer.now(accepted());
+      const goBack = await remembered();
+      await writer.now(tick('a'));
+      writer.later(observation());
+      await writer.now(tick('b'));
+      goBack();
+      writer.later(observation());
+      await writer.complete(RESULT, tick('c'));
+      const journal = await host.journal('t1');
+      expect(findBreak(journal)).toBeNull();
+      expect(journal.filter(({ type }) => type === 'tick').map(({ data }) => data.argument)).toEqual([
+        'a',
+        'b',
+        'c',
+      ]);
+      expect(await host.store.find('t1')).toEqual(writer.record);
+      expect(writer.record).toMatchObject({ status: 'completed', usage: { ticks: 3 } });
+    });
+
+    it('the task: stores it again with its next step, and goes on', async () => {
+      const writer = await open();
+      await writer.now(accepted());
+      await writer.now(tick('a'));
+      loseEverything();
+      await writer.now(tick('b'));
+      await writer.now(tick('c'));
+      expect(await types()).toEqual(['submitted', 'accepted', 'tick', 'tick', 'tick']);
+      expect(await host.store.find('t1')).toEqual(writer.record);
+      expect(writer.record).toMatchObject({ status: 'in_progress', owner: 'owner', usage: { ticks: 3 } });
+    });
+
+    it('the task: stores it again with its end', async () => {
+      const writer = await open();
+      await writer.now(accepted());
+      loseEverything();
+      await writer.complete(RESULT, tick());
+      expect(findBreak(await host.journal('t1'))).toBeNull();
+      expect(await host.store.find('t1')).toMatchObject({ status: 'completed', owner: 'owner' });
+      expect(await host.store.takeSettlements({ limit: 9, holdMs: 1 })).toHaveLength(1);
+    });
+
+    it('the task: gives it back when the run ends, and only then', async () => {
+      const writer = await open();
+      await writer.now(accepted());
+      await writer.now(tick('a'));
+      await writer.restoreIfLost();
+      expect(await types()).toEqual(['submitted', 'accepted', 'tick']);
+      writer.later(observation());
+      loseEverything();
+      await writer.restoreIfLost();
+      expect(await types()).toEqual(['submitted', 'accepted', 'tick', 'observation', 'released']);
+      expect(await host.store.find('t1')).toMatchObject({ status: 'pending', workerId: null });
+    });
+
+    it('the task: leaves what somebody else made of it alone', async () => {
+      const writer = await open();
+      await writer.now(accepted());
+      loseEverything();
+      await claim('w2');
+      const written = writer.complete(RESULT, tick());
+      await expect(written).rejects.toMatchObject({ name: 'RunAborted', reason: 'lease_lost' });
+      expect(await types()).toEqual(['submitted']);
+    });
   });
 
   it('hands the task back with the steps that were still waiting', async () => {

@@ -1,6 +1,7 @@
+import { Logger } from '@nestjs/common';
 import { type Clock } from '../domain/clock.js';
 import { EuglenaError } from '../domain/errors.js';
-import { isTerminal } from '../domain/lifecycle.js';
+import { EMPTY_HEAD, type JournalEntry } from '../domain/journal.js';
 import { type TaskFailure, type TaskRecord, type TaskResult } from '../domain/task.js';
 import {
   completion,
@@ -11,7 +12,8 @@ import {
   workerChange,
   type WorkerStep,
 } from '../domain/task-change.js';
-import { type TaskStore } from '../ports/task-store/task-store.port.js';
+import { LogLine } from '../observability/log-line.js';
+import { type CommitOutcome, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { RunAborted } from './run-aborted.js';
 
 /** How long a step may wait for the next one, so that both are one write, in ms. */
@@ -21,27 +23,43 @@ const PATIENCE_MS = 60_000;
 const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 5_000;
 
+/** What a claim brought: the right to write, and what is written so far. */
+interface Claimed {
+  readonly lease: Lease;
+  readonly record: TaskRecord;
+  readonly journal: readonly JournalEntry[];
+}
+
 type Build = (before: TaskRecord, steps: readonly WorkerStep[]) => TaskChange;
 
 /**
  * The one writer of a running task. Steps that need not be durable at once wait for the next that must, so that a fast
  * tick is one write; left alone they are written after 50 ms, so that a slow tick is seen live. Writes are strictly in
- * order. A write that is fenced off rejects with {@link RunAborted} `lease_lost`.
+ * order. A write that is fenced off rejects with {@link RunAborted} `lease_lost`. A store that lost what it had confirmed
+ * gets it again from here: while a task runs, nobody knows it better.
  */
 export class JournalWriter {
+  private readonly logger = new Logger('JournalWriter');
   private pending: WorkerStep[] = [];
   private tail: Promise<unknown> = Promise.resolve();
   private flushing = false;
   private broken: unknown;
+  private readonly lease: Lease;
+  private current: TaskRecord;
+  /** The whole journal as the store confirmed it. */
+  private readonly journal: JournalEntry[];
 
   constructor(
     private readonly store: TaskStore,
     private readonly clock: Clock,
-    private current: TaskRecord,
-    private readonly lease: Lease,
+    { lease, record, journal }: Claimed,
     /** Ends the waiting of steps when the run ends. */
     private readonly signal: AbortSignal,
-  ) {}
+  ) {
+    this.lease = lease;
+    this.current = record;
+    this.journal = [...journal];
+  }
 
   /** The record as of the last write. */
   get record(): TaskRecord {
@@ -77,6 +95,12 @@ export class JournalWriter {
     return this.write((before, steps) => release(before, this.lease, steps, reason, this.clock.now()));
   }
 
+  /** Gives the task back to a store that lost it. Where it is still stored, a worker without its lease writes nothing. */
+  async restoreIfLost(): Promise<void> {
+    const stored = await this.patiently(() => this.store.find(this.current.correlationId));
+    if (stored === null) await this.release('store_lost');
+  }
+
   private async flushLater(): Promise<void> {
     try {
       await this.clock.sleep(LATER_MS, this.signal);
@@ -105,32 +129,37 @@ export class JournalWriter {
   }
 
   private async apply(build: Build, steps: readonly WorkerStep[]): Promise<void> {
-    for (let tries = 0; tries < 3; tries += 1) {
-      const change = build(this.current, steps);
-      const outcome = await this.commit(change);
-      if (outcome.kind === 'committed') {
-        this.current = change.record;
-        return;
-      }
-      // An earlier try may have been applied although its answer was lost.
-      const stored = await this.store.find(this.current.correlationId);
-      if (stored?.head.hash === change.record.head.hash) {
-        this.current = change.record;
-        return;
-      }
-      if (outcome.kind === 'lease_lost' || stored === null || isTerminal(stored.status)) {
-        throw new RunAborted('lease_lost');
-      }
-      this.current = stored;
-    }
-    throw new RunAborted('lease_lost');
+    const change = build(this.current, steps);
+    const { kind } = await this.patiently(() => this.store.commit(change));
+    if (kind !== 'committed' && !(await this.holdsNow(change, kind))) throw new RunAborted('lease_lost');
+    this.current = change.record;
+    this.journal.push(...change.entries);
   }
 
-  private async commit(change: TaskChange) {
+  /** Whether a change that was refused is stored all the same, by an earlier try or by a new one. */
+  private async holdsNow(change: TaskChange, refusal: CommitOutcome['kind']): Promise<boolean> {
+    const stored = await this.patiently(() => this.store.find(change.record.correlationId));
+    // An earlier try may have been applied although its answer was lost.
+    if (stored?.head.hash === change.record.head.hash) return true;
+    const { seq, hash } = stored?.head ?? EMPTY_HEAD;
+    if (stored !== null && (refusal === 'lease_lost' || this.journal[seq - 1]?.hash !== hash)) return false;
+    // The store holds less than it confirmed.
+    const entries = [...this.journal.slice(seq), ...change.entries];
+    const { kind } = await this.patiently(() => this.store.commit({ ...change, expectedSeq: seq, entries }));
+    if (kind !== 'committed') return false;
+    this.logger.warn(
+      new LogLine(`entries after ${seq} were lost and are stored again`, {
+        task: change.record.correlationId,
+      }),
+    );
+    return true;
+  }
+
+  private async patiently<T>(ask: () => Promise<T>): Promise<T> {
     const end = this.clock.now() + PATIENCE_MS;
     for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
       try {
-        return await this.store.commit(change);
+        return await ask();
       } catch (error) {
         const unavailable = error instanceof EuglenaError && error.code === 'engine_unavailable';
         if (!unavailable || this.clock.now() + wait > end) throw error;

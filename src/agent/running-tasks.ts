@@ -82,7 +82,7 @@ export class RunningTasks {
       waiting = false;
       if (!ended.aborted) await this.look(task);
     };
-    return this.store.watch(correlationId, () => {
+    return this.store.watchEnd(correlationId, () => {
       if (!waiting) void look();
     });
   }
@@ -90,7 +90,8 @@ export class RunningTasks {
   private async look(task: RunningTask): Promise<void> {
     try {
       const stored = await this.store.find(task.lease.correlationId);
-      if (stored === null || isTerminal(stored.status)) task.abort.abort(new RunAborted('cancelled'));
+      // A task that the store lost is not over: the run's next write brings it back.
+      if (stored !== null && isTerminal(stored.status)) task.abort.abort(new RunAborted('cancelled'));
     } catch {
       // The store is away: the run's next write or the heartbeat tells.
     }

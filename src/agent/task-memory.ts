@@ -1,54 +1,51 @@
 import { Logger } from '@nestjs/common';
-import { type Clock } from '../domain/clock.js';
 import { type Passage } from '../domain/situation.js';
+import { LogLine } from '../observability/log-line.js';
 import { type AgentMemory } from '../ports/agent-memory/agent-memory.port.js';
 
 const RECALLED = 6;
-/** How long a memory that failed is left alone, in ms. */
-const REST_MS = 30_000;
 
 /** One run's view of the agent memory. A memory that fails costs the run its recall, never the task. */
 export class TaskMemory {
   private readonly logger = new Logger('TaskMemory');
-  private writing: Promise<void> = Promise.resolve();
-  private restsUntil = 0;
-  private holdsSomething: boolean;
+  private failed = false;
 
   constructor(
     private readonly memory: AgentMemory,
-    private readonly clock: Clock,
     private readonly correlationId: string,
-    holdsSomething: boolean,
-  ) {
-    this.holdsSomething = holdsSomething;
-  }
+    private holdsSomething: boolean,
+  ) {}
 
   /** Whether the last use failed. */
   get unavailable(): boolean {
-    return this.clock.now() < this.restsUntil;
+    return this.failed;
   }
 
-  /** Off the tick's critical path: the next recall waits for it. */
-  remember(passages: readonly Passage[]): void {
-    if (passages.length === 0 || this.unavailable) return;
-    this.holdsSomething = true;
-    this.writing = this.attempt(() => this.memory.remember(this.correlationId, passages), undefined);
+  async remember(passages: readonly Passage[]): Promise<void> {
+    if (passages.length === 0) return;
+    const kept = await this.attempt(async () => {
+      await this.memory.remember(this.correlationId, passages);
+      return true;
+    }, false);
+    this.holdsSomething ||= kept;
   }
 
   async recall(need: string): Promise<readonly Passage[]> {
-    await this.writing;
-    if (!this.holdsSomething || this.unavailable) return [];
+    if (!this.holdsSomething) return [];
     return this.attempt(() => this.memory.recall(this.correlationId, need, RECALLED), []);
   }
 
   private async attempt<T>(work: () => Promise<T>, otherwise: T): Promise<T> {
     try {
-      return await work();
+      const answer = await work();
+      this.failed = false;
+      return answer;
     } catch (error) {
-      this.restsUntil = this.clock.now() + REST_MS;
-      this.logger.warn(
-        `${this.correlationId}: memory is unavailable: ${error instanceof Error ? error.message : ''}`,
-      );
+      if (!this.failed) {
+        const reason = error instanceof Error ? error.message : String(error);
+        this.logger.warn(new LogLine(`memory is unavailable: ${reason}`, { task: this.correlationId }));
+      }
+      this.failed = true;
       return otherwise;
     }
   }

@@ -6,8 +6,14 @@ import { parseAction } from '../domain/parse-action.js';
 import { type Observation, type Situation, type TickRecord } from '../domain/situation.js';
 import { type ExitReason, type Source } from '../domain/task.js';
 import { type TickCost } from '../domain/task-change.js';
+import { modelCalls, modelTokens, ticks } from '../observability/measures.js';
+import { inSpan, SpanKind, type TraceContext } from '../observability/spans.js';
 import { type AgentMemory } from '../ports/agent-memory/agent-memory.port.js';
-import { type LanguageModel } from '../ports/language-model/language-model.port.js';
+import {
+  type LanguageModel,
+  type ModelReply,
+  type ModelRequest,
+} from '../ports/language-model/language-model.port.js';
 import { type PageReader } from '../ports/page-reader/page-reader.port.js';
 import { type WebSearch } from '../ports/web-search/web-search.port.js';
 import { search } from './actions/search.js';
@@ -45,6 +51,7 @@ export class TaskRun {
   private readonly history: TickRecord[];
   private readonly sources: Source[];
   private readonly memory: TaskMemory;
+  private tickTrace: TraceContext;
   private unreadable = 0;
   private leaving = false;
 
@@ -53,12 +60,15 @@ export class TaskRun {
     private readonly writer: JournalWriter,
     journal: readonly JournalEntry[],
     private readonly signal: AbortSignal,
+    /** The trace that the run belongs to. */
+    private readonly trace: TraceContext,
   ) {
+    this.tickTrace = trace;
     const past = replay(journal);
     this.history = past.history;
     this.sources = past.sources;
     const { correlationId } = writer.record;
-    this.memory = new TaskMemory(engines.memory, engines.clock, correlationId, past.sources.length > 0);
+    this.memory = new TaskMemory(engines.memory, correlationId, past.sources.length > 0);
   }
 
   /** The run ends with {@link RunAborted} `drain` before its next tick. */
@@ -72,7 +82,7 @@ export class TaskRun {
     for (;;) {
       this.signal.throwIfAborted();
       if (this.leaving) throw new RunAborted('drain');
-      if (await this.tick()) return;
+      if (await this.tracedTick()) return;
     }
   }
 
@@ -82,6 +92,13 @@ export class TaskRun {
     if (last?.observation !== null || last === undefined) return;
     this.history.pop();
     await this.carryOut(last.action);
+  }
+
+  private tracedTick(): Promise<boolean> {
+    return inSpan('tick', this.trace, { 'euglena.tick': this.history.length + 1 }, (tickTrace) => {
+      this.tickTrace = tickTrace;
+      return this.tick();
+    });
   }
 
   /** One tick; true when the task has ended. */
@@ -110,6 +127,7 @@ export class TaskRun {
       action: decision.action,
       spent: decision.cost,
     });
+    measureTick(decision.action.name, decision.cost);
     await this.carryOut(decision.action);
     return false;
   }
@@ -156,16 +174,15 @@ export class TaskRun {
   }
 
   private async decide(situation: Situation): Promise<Decision> {
-    const { model } = this.engines;
     const { signal } = this;
     const messages = renderPrompt(situation);
-    const first = await model.decide({ situation, messages, signal });
+    const first = await this.ask({ situation, messages, signal });
     signal.throwIfAborted();
     const parsed = parseAction(first.text);
     const cost = costOf(first);
     if (parsed.kind === 'action') return { kind: 'action', action: parsed.action, cost };
     const correction = renderCorrection(first.text, parsed.reason, situation.mustExit);
-    const second = await model.decide({ situation, messages: [...messages, ...correction], signal });
+    const second = await this.ask({ situation, messages: [...messages, ...correction], signal });
     signal.throwIfAborted();
     const reparsed = parseAction(second.text);
     const both = addCost(cost, costOf(second));
@@ -173,10 +190,17 @@ export class TaskRun {
     return { kind: 'unreadable', reason: reparsed.reason, cost: both };
   }
 
+  private ask(request: ModelRequest): Promise<ModelReply> {
+    const { model } = this.engines;
+    const attributes = { 'gen_ai.request.model': model.name };
+    return inSpan('model', this.tickTrace, attributes, () => model.decide(request), SpanKind.CLIENT);
+  }
+
   private async noteUnreadable(decision: Extract<Decision, { kind: 'unreadable' }>): Promise<boolean> {
     const { clock } = this.engines;
     const action: Action = { name: 'THINK', argument: '(the reply could not be read)', thought: '' };
     await this.writer.now({ kind: 'tick', at: clock.now(), action, spent: decision.cost });
+    measureTick('unreadable', decision.cost);
     this.observe(action, { text: `The reply could not be read: ${decision.reason}`, failed: true });
     this.unreadable += 1;
     if (this.unreadable < UNREADABLE_MAX) return false;
@@ -194,7 +218,10 @@ export class TaskRun {
       this.observe(action, { text: text.slice(0, 8_000), failed: false });
       return;
     }
-    this.observe(action, await this.perform(action));
+    const observation = await inSpan(action.name.toLowerCase(), this.tickTrace, {}, () =>
+      this.perform(action),
+    );
+    this.observe(action, observation);
   }
 
   private async perform(action: Action): Promise<Observation> {
@@ -202,7 +229,8 @@ export class TaskRun {
     if (action.name === 'SEARCH') return search(webSearch, action.argument, this.signal);
     if (action.name !== 'VISIT') return { text: 'Noted.', failed: false };
     const seen = await visit(pageReader, action.argument, this.sources, () => clock.now(), this.signal);
-    this.memory.remember(seen.passages);
+    // Before the observation, which says whether there was a memory; the next recall would wait for it anyway.
+    await this.memory.remember(seen.passages);
     return seen.observation;
   }
 
@@ -215,8 +243,9 @@ export class TaskRun {
     this.writer.later({ kind: 'observation', at: this.engines.clock.now(), data });
   }
 
-  private exit(action: Action, spent: TickCost, exitReason: ExitReason): Promise<void> {
-    return this.complete(action.argument, exitReason, { action, spent });
+  private async exit(action: Action, spent: TickCost, exitReason: ExitReason): Promise<void> {
+    await this.complete(action.argument, exitReason, { action, spent });
+    measureTick(action.name, spent);
   }
 
   private complete(
@@ -229,6 +258,13 @@ export class TaskRun {
     const result = { answer, exitReason, sources, model: model.name };
     return this.writer.complete(result, tick && { kind: 'tick', at: clock.now(), ...tick });
   }
+}
+
+function measureTick(action: string, { modelCalls: calls, promptTokens, completionTokens }: TickCost): void {
+  ticks.inc({ action });
+  modelCalls.inc(calls);
+  modelTokens.inc({ kind: 'prompt' }, promptTokens);
+  modelTokens.inc({ kind: 'completion' }, completionTokens);
 }
 
 function same(a: Action, b: Action): boolean {

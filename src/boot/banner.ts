@@ -19,8 +19,9 @@ export async function printBanner({ settings, url }: RunningRole): Promise<void>
   console.log('ready');
 }
 
-function servesLocalTokens({ role, production, supabase }: RunningRole['settings']): boolean {
-  return portsOf(role).includes('identity') && !production && supabase.jwtSecret === null;
+function servesLocalTokens(settings: RunningRole['settings']): boolean {
+  const { role, production } = settings;
+  return portsOf(role).includes('identity') && !production && chooseAdapter('identity', settings).embedded;
 }
 
 async function printFirstSteps(dataDir: string, url: string): Promise<void> {

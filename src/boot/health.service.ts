@@ -1,5 +1,6 @@
 import { Inject, Injectable, Logger, ServiceUnavailableException } from '@nestjs/common';
 import { type HealthCheckResult, HealthCheckService, HealthIndicatorService } from '@nestjs/terminus';
+import { EngineRefusal } from '../domain/errors.js';
 
 /** One component that a role cannot do without. */
 export interface HealthCheck {
@@ -16,16 +17,25 @@ export interface HealthReport {
   readonly components: Readonly<Record<string, { readonly status: 'up' | 'down' }>>;
 }
 
-/** How long a component has to answer, in ms. */
-const PING_TIMEOUT_MS = 2_000;
+/** A component that is down, and why: for the log and the terminal of whoever runs this, not for the API. */
+export interface Problem {
+  readonly component: string;
+  readonly reason: string;
+  /** Its engine answers that it will not serve: waiting does not help. */
+  readonly refused: boolean;
+}
+
+/** How long a component has to answer, in ms: longer than an adapter's own patience, as the adapter knows what is wrong. */
+const PING_TIMEOUT_MS = 3_500;
 /** How long an answer is good, in ms: probes, however many, do not become load. */
 const REMEMBER_MS = 1_000;
 
-/** Asks every component, all at once, and says which of them answer. Why one does not is for the log only. */
+/** Asks every component, all at once, and says which of them answer. */
 @Injectable()
 export class HealthService {
   private readonly logger = new Logger('Health');
   private readonly down = new Set<string>();
+  private readonly refused = new Set<string>();
   private draining = false;
 
   constructor(
@@ -40,15 +50,24 @@ export class HealthService {
   }
 
   async report(): Promise<HealthReport> {
-    const { details } = await this.ask();
+    const problems = await this.problems();
+    const isDown = new Set(problems.map(({ component }) => component));
     const components: Record<string, { status: 'up' | 'down' }> = {};
-    for (const { name } of this.checks) {
-      const up = details[name]?.status === 'up';
-      components[name] = { status: up ? 'up' : 'down' };
-      this.note(name, up, details[name]?.message);
-    }
+    for (const { name } of this.checks) components[name] = { status: isDown.has(name) ? 'down' : 'up' };
     if (this.draining) return { status: 'draining', components };
-    return { status: this.down.size === 0 ? 'ok' : 'error', components };
+    return { status: problems.length === 0 ? 'ok' : 'error', components };
+  }
+
+  /** The components that are down. */
+  async problems(): Promise<readonly Problem[]> {
+    const { details } = await this.ask();
+    return this.checks.flatMap(({ name }) => {
+      const detail = details[name];
+      const up = detail?.status === 'up';
+      const reason = typeof detail?.message === 'string' ? detail.message : 'no reason given';
+      this.note(name, up, reason);
+      return up ? [] : [{ component: name, reason, refused: this.refused.has(name) }];
+    });
   }
 
   private async ask(): Promise<HealthCheckResult> {
@@ -58,7 +77,7 @@ export class HealthService {
           (check) => () =>
             this.indicators
               .check(check.name)
-              .attempt(() => check.ping())
+              .attempt(() => this.ping(check))
               .withTimeout(PING_TIMEOUT_MS)
               .cacheFor(REMEMBER_MS),
         ),
@@ -69,11 +88,21 @@ export class HealthService {
     }
   }
 
+  private async ping(check: HealthCheck): Promise<void> {
+    this.refused.delete(check.name);
+    try {
+      await check.ping();
+    } catch (error) {
+      if (error instanceof EngineRefusal) this.refused.add(check.name);
+      throw error;
+    }
+  }
+
   /** One line when a component goes, one when it comes back. */
-  private note(name: string, up: boolean, reason: unknown): void {
+  private note(name: string, up: boolean, reason: string): void {
     if (up && this.down.delete(name)) this.logger.log(`${name} is back`);
     if (up || this.down.has(name)) return;
     this.down.add(name);
-    this.logger.warn(`${name} is down: ${typeof reason === 'string' ? reason : 'no reason given'}`);
+    this.logger.warn(`${name} is down: ${reason}`);
   }
 }

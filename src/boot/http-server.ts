@@ -10,6 +10,7 @@ import { EuglenaError } from '../domain/errors.js';
 import { asEuglenaError, ProblemFilter, sendProblem } from '../gateway/problem-documents.js';
 import { serveApiDocs } from './api-docs.js';
 import { readJsonBody } from './json-body.js';
+import { measureRequests, traceRequests } from './request-observation.js';
 import { answerUnreadable, ignoreUnknownExpectations, namesOneHost } from './request-errors.js';
 import { RouteMethods } from './route-methods.js';
 
@@ -66,6 +67,8 @@ export async function createHttpApp(
   });
   app.useGlobalFilters(new ProblemFilter());
   const http: FastifyInstance = adapter.getInstance();
+  if (settings.observability.otlpEndpoint !== null) traceRequests(http);
+  measureRequests(http);
   addHooks(http);
   parseJsonOnly(http);
   ignoreUnknownExpectations(http.server);

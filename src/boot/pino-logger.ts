@@ -2,6 +2,7 @@ import { stdout } from 'node:process';
 import { type LoggerService } from '@nestjs/common';
 import { type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
+import { LogLine } from '../observability/log-line.js';
 import { type Settings } from '../config/settings.js';
 
 /** Nest's own start-up chatter; each line of it would say what the banner says better. */
@@ -25,33 +26,42 @@ export class PinoLogger implements LoggerService {
   }
 
   log(message: unknown, context?: string): void {
-    if (context === undefined || !CHATTER.has(context)) this.pino.info({ context }, text(message));
+    if (context === undefined || !CHATTER.has(context))
+      this.pino.info(fields(message, context), text(message));
   }
 
   warn(message: unknown, context?: string): void {
-    this.pino.warn({ context }, text(message));
+    this.pino.warn(fields(message, context), text(message));
   }
 
   error(message: unknown, ...rest: unknown[]): void {
     const context = rest.at(-1);
     const stack = rest.length > 1 && typeof rest[0] === 'string' ? rest[0] : undefined;
-    this.pino.error({ context, stack }, text(message));
+    this.pino.error({ ...fields(message, context), stack }, text(message));
   }
 
   debug(message: unknown, context?: string): void {
-    this.pino.debug({ context }, text(message));
+    this.pino.debug(fields(message, context), text(message));
   }
 
   verbose(message: unknown, context?: string): void {
-    this.pino.trace({ context }, text(message));
+    this.pino.trace(fields(message, context), text(message));
   }
 
   fatal(message: unknown, context?: string): void {
-    this.pino.fatal({ context }, text(message));
+    this.pino.fatal(fields(message, context), text(message));
   }
 }
 
+/** The ids that a line is about, under the names of the API. */
+function fields(message: unknown, context: unknown): Record<string, unknown> {
+  if (!(message instanceof LogLine)) return { context };
+  const { task, user, request } = message.about;
+  return { context, correlation_id: task, user_id: user, request_id: request };
+}
+
 function text(message: unknown): string {
+  if (message instanceof LogLine) return message.text;
   if (typeof message === 'string') return message;
   return message instanceof Error ? message.message : JSON.stringify(message);
 }

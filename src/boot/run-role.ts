@@ -10,10 +10,10 @@ const DRAIN_LIMIT_MS = 45_000;
 
 /** Starts the role that flags and environment name, and runs it until SIGTERM or SIGINT. Exits 1 when it cannot start. */
 export async function runRole(argv: readonly string[]): Promise<void> {
-  let stopRequested = false;
+  const stopRequested = new AbortController();
   let running: RunningRole | undefined;
   const stop = () => {
-    stopRequested = true;
+    stopRequested.abort();
     if (running) void drain(running);
   };
   process.on('SIGTERM', stop);
@@ -24,8 +24,8 @@ export async function runRole(argv: readonly string[]): Promise<void> {
     process.channel?.unref();
   }
   try {
-    running = await startRole(readSettings(loadEnvironment(argv)));
-    if (stopRequested) return await drain(running);
+    running = await startRole(readSettings(loadEnvironment(argv)), stopRequested.signal);
+    if (stopRequested.signal.aborted) return await drain(running);
     await printBanner(running);
   } catch (error) {
     process.stderr.write(`${startFailure(error)}\n`);

@@ -1,10 +1,13 @@
 import { type AddressInfo } from 'node:net';
+import { type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { forbiddenFallbacks } from '../config/adapter-choice.js';
 import { InvalidSettings, type Settings } from '../config/settings.js';
 import { systemClock } from '../config/system-clock.js';
 import { EmbeddedDatabaseHandle } from '../ports/embedded/embedded-database.module.js';
+import { waitForEngines } from './engine-wait.js';
 import { HealthService } from './health.service.js';
 import { createHttpApp } from './http-server.js';
+import { observe } from './observe.js';
 import { PinoLogger } from './pino-logger.js';
 import { rootModule } from './role-graph.js';
 
@@ -18,27 +21,53 @@ export interface RunningRole {
 }
 
 /**
- * Builds the graph of a role and listens.
+ * Builds the graph of a role, listens, and then waits until the role's engines serve. `stop` ends the waiting: the role is
+ * answered as it is, to be closed.
  * @throws InvalidSettings when production would fall back to embedded adapters that were not allowed.
  * @throws PortTaken when something else listens there.
+ * @throws EuglenaError `engine_unavailable` when an engine refuses, or is still missing after `ENGINE_WAIT_SECONDS`.
  */
-export async function startRole(settings: Settings): Promise<RunningRole> {
-  const forbidden = forbiddenFallbacks(settings);
-  if (forbidden.length > 0) {
-    throw new InvalidSettings(
-      forbidden.map(
-        (port) =>
-          `${port}: no engine is set for it, and EUGLENA_ALLOW_EMBEDDED does not name it (NODE_ENV=production)`,
-      ),
-    );
-  }
+export async function startRole(
+  settings: Settings,
+  stop = new AbortController().signal,
+): Promise<RunningRole> {
+  refuseForbiddenFallbacks(settings);
+  const stopObserving = await observe(settings);
   const app = await createHttpApp(rootModule(settings, systemClock), settings, new PinoLogger(settings));
+  const role = await listen(app, settings, stopObserving);
+  try {
+    await waitForEngines(app.get(HealthService, { strict: false }), settings, systemClock, stop);
+  } catch (error) {
+    // What goes wrong while it closes is no news beside the engine that is missing.
+    await role.close().catch(() => undefined);
+    throw error;
+  }
+  return role;
+}
+
+function refuseForbiddenFallbacks(settings: Settings): void {
+  const forbidden = forbiddenFallbacks(settings);
+  if (forbidden.length === 0) return;
+  throw new InvalidSettings(
+    forbidden.map(
+      (port) =>
+        `${port}: no engine is set for it, and EUGLENA_ALLOW_EMBEDDED does not name it (NODE_ENV=production)`,
+    ),
+  );
+}
+
+async function listen(
+  app: NestFastifyApplication,
+  settings: Settings,
+  stopObserving: () => Promise<void>,
+): Promise<RunningRole> {
   const database = app.get(EmbeddedDatabaseHandle, { strict: false });
   try {
     await app.listen(settings.port, settings.host);
   } catch (error) {
     await app.close();
     database.close();
+    await stopObserving();
     throw (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? new PortTaken(settings) : error;
   }
   const { port } = app.getHttpServer().address() as AddressInfo;
@@ -52,6 +81,7 @@ export async function startRole(settings: Settings): Promise<RunningRole> {
         app.get(HealthService, { strict: false }).markDraining();
         await app.close();
         database.close();
+        await stopObserving();
       })();
       return closing;
     },

@@ -1,8 +1,9 @@
 import { type Environment, readSettings, type Settings } from '../config/settings.js';
 import { systemClock } from '../config/system-clock.js';
+import { issuerOf } from '../ports/identity/access-token.js';
 import { DEVELOPMENT_USER, issueLocalToken, LOCAL_ISSUER } from '../ports/identity/local-secret.js';
 import { ApiClient } from './api-client.js';
-import { UsageError } from './command.js';
+import { CommandError, UsageError } from './command.js';
 
 /** How long a token that a command signs for itself is good, in seconds: longer than a task may run. */
 const OWN_TOKEN_SECONDS = 86_400;
@@ -18,12 +19,20 @@ export function localSettings(env: Environment): Settings {
   return readSettings({ ...env, EUGLENA_ROLE: 'all', HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: level });
 }
 
-/** An access token that an installation with these settings takes: by Supabase's secret if it has one, else its own. */
+/**
+ * An access token that an installation with these settings takes: by Supabase's secret if it has one, else its own.
+ * @throws CommandError when only the Supabase project itself can sign one.
+ */
 export async function developmentToken(
   { dataDir, supabase }: Settings,
   { subject = DEVELOPMENT_USER, ttlSeconds = OWN_TOKEN_SECONDS } = {},
 ): Promise<string> {
-  const issuer = supabase.url === null ? LOCAL_ISSUER : `${supabase.url.replace(/\/+$/, '')}/auth/v1`;
+  if (supabase.url !== null && supabase.jwtSecret === null) {
+    throw new CommandError(
+      'SUPABASE_URL is set, so only tokens of that project are good: give one by --token or EUGLENA_TOKEN',
+    );
+  }
+  const issuer = supabase.url === null ? LOCAL_ISSUER : issuerOf(supabase.url);
   const issuedBy = supabase.jwtSecret === null ? {} : { issuedBy: { secret: supabase.jwtSecret, issuer } };
   return issueLocalToken({ dataDir, subject, ttlSeconds, clock: systemClock, ...issuedBy });
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { chooseAdapter, forbiddenFallbacks, portsOf } from './adapter-choice.js';
-import { readSettings } from './settings.js';
+import { type AdapterChoice, chooseAdapter, forbiddenFallbacks, portsOf } from './adapter-choice.js';
+import { type Environment, readSettings } from './settings.js';
 
 describe('the ports of a role', () => {
   it('are those that its graph holds', () => {
@@ -13,12 +13,45 @@ describe('the ports of a role', () => {
 });
 
 describe('the adapter of the quota', () => {
+  const PROJECT = { SUPABASE_URL: 'https://project.supabase.example', SUPABASE_API_KEY: 'key' };
+  it.each<[string, Environment, AdapterChoice]>([
+    ['nothing set', {}, { adapter: 'SQLite', embedded: true }],
+    [
+      'GATEWAY_TEST_MODE',
+      { ...PROJECT, GATEWAY_TEST_MODE: 'true' },
+      { adapter: 'none (GATEWAY_TEST_MODE)', embedded: true },
+    ],
+    ['SUPABASE_URL alone', { SUPABASE_URL: PROJECT.SUPABASE_URL }, { adapter: 'SQLite', embedded: true }],
+    ['SUPABASE_URL and SUPABASE_API_KEY', PROJECT, { adapter: 'Supabase', embedded: false }],
+  ])('with %s; in production an embedded one is a forbidden fallback', (_what, env, choice) => {
+    const settings = readSettings(env);
+    expect(chooseAdapter('quota', settings)).toEqual(choice);
+    const forbidden = forbiddenFallbacks({ ...settings, role: 'gateway', production: true });
+    expect(forbidden.includes('quota')).toBe(choice.embedded);
+  });
+});
+
+describe('the adapter of the identity', () => {
+  const SECRET = 'a project secret of 32 characters and more';
+  const URL = 'https://p.supabase.co';
+
   it.each([
-    ['false', 'SQLite'],
-    ['true', 'none (GATEWAY_TEST_MODE)'],
-  ])('is embedded with GATEWAY_TEST_MODE=%s: %s', (testMode, adapter) => {
-    const settings = readSettings({ GATEWAY_TEST_MODE: testMode });
-    expect(chooseAdapter('quota', settings)).toEqual({ adapter, embedded: true });
-    expect(forbiddenFallbacks({ ...settings, role: 'gateway', production: true })).toContain('quota');
+    [{}, 'local signing secret', true],
+    [{ SUPABASE_JWT_SECRET: SECRET }, 'Supabase (HS256 secret)', false],
+    [{ SUPABASE_URL: URL }, 'Supabase (JWKS)', false],
+    [{ SUPABASE_URL: URL, SUPABASE_JWT_SECRET: SECRET }, 'Supabase (HS256 secret, JWKS)', false],
+  ])('is chosen by %j: %s', (env, adapter, embedded) => {
+    const settings = readSettings({ EUGLENA_ROLE: 'gateway', NODE_ENV: 'production', ...env });
+    expect(chooseAdapter('identity', settings)).toEqual({ adapter, embedded });
+    expect(forbiddenFallbacks(settings).includes('identity')).toBe(embedded);
+  });
+
+  it.each([
+    'https://user@p.supabase.co',
+    'https://:word@p.supabase.co',
+    'https://p.co/?a',
+    'https://p.co/#a',
+  ])('is not to be at %s: the address of a project is the beginning of its issuer', (url) => {
+    expect(() => readSettings({ SUPABASE_URL: url })).toThrow('SUPABASE_URL: must hold no user name');
   });
 });

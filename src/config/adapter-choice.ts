@@ -25,9 +25,16 @@ const CHOOSE: Record<PortName, (settings: Settings) => AdapterChoice> = {
   presence: ({ redisUrl }) => (redisUrl === null ? embedded('SQLite') : distributed('Redis')),
   'agent-memory': ({ chromaUrl }) =>
     chromaUrl === null ? embedded('SQLite full-text search') : distributed('ChromaDB'),
-  identity: ({ supabase }) =>
-    supabase.jwtSecret === null ? embedded('local signing secret') : distributed('Supabase (HS256 secret)'),
-  quota: ({ gateway }) => embedded(gateway.testMode ? 'none (GATEWAY_TEST_MODE)' : 'SQLite'),
+  identity: ({ supabase: { jwtSecret, url } }) => {
+    const keys = [...(jwtSecret === null ? [] : ['HS256 secret']), ...(url === null ? [] : ['JWKS'])];
+    return keys.length === 0
+      ? embedded('local signing secret')
+      : distributed(`Supabase (${keys.join(', ')})`);
+  },
+  quota: ({ gateway, supabase }) => {
+    if (gateway.testMode) return embedded('none (GATEWAY_TEST_MODE)');
+    return supabase.url === null || supabase.apiKey === null ? embedded('SQLite') : distributed('Supabase');
+  },
   'language-model': ({ model }) =>
     model.apiUrl === null && model.apiKey === null
       ? embedded('extractive (offline, no model)')

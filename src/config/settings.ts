@@ -98,6 +98,9 @@ const environment = z.object({
   EUGLENA_ALLOW_EMBEDDED: portList,
   HOST: optionalText,
   PORT: optionalInteger(0, 65_535),
+  ENGINE_WAIT_SECONDS: integer(1, 3_600, 60),
+  METRICS_PORT: optionalInteger(1, 65_535),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optionalUrl('http:', 'https:'),
   LOG_LEVEL: z.preprocess(
     blank,
     z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
@@ -132,6 +135,10 @@ const environment = z.object({
   USER_MAX_ACTIVE_TASKS: integer(1, 100_000, 100),
   RATE_LIMIT_PER_MINUTE: integer(1, 1_000_000, 600),
   CORS_ALLOWED_ORIGINS: originList,
+  CALLBACK_SECRET: z.preprocess(
+    blank,
+    z.string().min(32, 'must have at least 32 characters: it signs what users receive').optional(),
+  ),
 
   AGENT_STATUS_TIME: integer(1, 300, 10),
   AGENT_CONCURRENCY: optionalInteger(1, 1_000),
@@ -209,8 +216,17 @@ function withoutAdapter(env: Parsed): string[] {
     .map(([name]) => `${name}: this version has no adapter for it yet; leave it empty`);
 }
 
+/** The issuer of tokens is made of the address, so there is nothing in it but where the project is. */
+function isPlain(url: string): boolean {
+  const { username, password, search, hash } = new URL(url);
+  return [username, password, search, hash].every((part) => part === '');
+}
+
 function crossCheck(env: Parsed): string[] {
   const problems = withoutAdapter(env);
+  if (env.SUPABASE_URL !== undefined && !isPlain(env.SUPABASE_URL)) {
+    problems.push('SUPABASE_URL: must hold no user name, password, query or fragment');
+  }
   if (env.MIN_WORKERS > env.MAX_WORKERS) {
     problems.push(`MIN_WORKERS: must not be above MAX_WORKERS (${env.MIN_WORKERS} > ${env.MAX_WORKERS})`);
   }
@@ -219,6 +235,9 @@ function crossCheck(env: Parsed): string[] {
   }
   if (env.SEARCH_PROVIDER === 'searxng' && !env.SEARCH_API_URL) {
     problems.push('SEARCH_API_URL: needed by SEARCH_PROVIDER=searxng');
+  }
+  if (env.SUPABASE_API_KEY && !env.SUPABASE_URL) {
+    problems.push('SUPABASE_URL: needed by SUPABASE_API_KEY, which would have no effect');
   }
   if (env.NODE_ENV === 'production' && env.GATEWAY_TEST_MODE) {
     problems.push('GATEWAY_TEST_MODE: switches the quota off and is refused when NODE_ENV=production');
@@ -241,7 +260,13 @@ function assemble(env: Parsed) {
     allowEmbedded: env.EUGLENA_ALLOW_EMBEDDED as PortName[],
     host: env.HOST ?? (production || role !== 'all' ? '0.0.0.0' : '127.0.0.1'),
     port: env.PORT ?? HTTP_PORT[role],
+    /** How long a role waits at its start for an engine that is down. */
+    engineWaitMs: env.ENGINE_WAIT_SECONDS * 1_000,
     logLevel: env.LOG_LEVEL,
+    observability: {
+      metricsPort: env.METRICS_PORT ?? null,
+      otlpEndpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT ?? null,
+    },
     redisUrl: env.REDIS_URL ?? null,
     rabbitmqUrl: env.RABBITMQ_URL ?? null,
     rabbitmqManagementUrl: env.RABBITMQ_MANAGEMENT_URL ?? null,
@@ -261,6 +286,7 @@ function assemble(env: Parsed) {
       userMaxActiveTasks: env.USER_MAX_ACTIVE_TASKS,
       rateLimitPerMinute: env.RATE_LIMIT_PER_MINUTE,
       corsAllowedOrigins: env.CORS_ALLOWED_ORIGINS,
+      callbackSecret: gateway ? (env.CALLBACK_SECRET ?? null) : null,
       bodyLimitBytes: 1_048_576,
     },
     agent: {

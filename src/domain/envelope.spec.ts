@@ -23,6 +23,7 @@ const anyEnvelope: fc.Arbitrary<TaskEnvelope> = fc.record({
   owner: fc.option(fc.string({ unit: 'binary' })),
   createdAt: fc.option(fc.integer({ min: -8.64e15, max: 8.64e15 })),
   traceparent: fc.option(fc.string({ maxLength: 128 })),
+  callbackUrl: fc.option(fc.string({ maxLength: 2_048 })),
 });
 
 const SEED = { mandate: 'Find out.', max_ticks: 7, correlation_id: 't-1' };
@@ -50,6 +51,7 @@ describe('an envelope', () => {
       owner: 'alice',
       createdAt: 0,
       traceparent: null,
+      callbackUrl: null,
     };
     expect(JSON.parse(encodeEnvelope(envelope).toString())).toEqual({
       ...SEED,
@@ -60,7 +62,13 @@ describe('an envelope', () => {
   });
 
   it('needs no more than its mandate and its id', () => {
-    const expected = { version: ENVELOPE_VERSION, owner: null, createdAt: null, traceparent: null };
+    const expected = {
+      version: ENVELOPE_VERSION,
+      owner: null,
+      createdAt: null,
+      traceparent: null,
+      callbackUrl: null,
+    };
     expect(read({ mandate: 'Find out.', correlation_id: 't-1', extra: [1] })).toEqual({
       kind: 'envelope',
       envelope: { mandate: 'Find out.', maxTicks: 50, correlationId: 't-1', ...expected },

@@ -1,3 +1,6 @@
+import { CALLBACK_URL_MAX_CHARS } from './callback.js';
+import { isoTime } from './clock.js';
+
 /** The message on `agent.mandates`. The first three fields are the seed's; a foreign publisher needs no more. */
 export interface TaskEnvelope {
   readonly mandate: string;
@@ -11,6 +14,8 @@ export interface TaskEnvelope {
   readonly createdAt: number | null;
   /** W3C trace context of the submission, if traced. */
   readonly traceparent: string | null;
+  /** Where the end is to be told, if anywhere. */
+  readonly callbackUrl: string | null;
 }
 
 export const ENVELOPE_VERSION = 1;
@@ -18,6 +23,8 @@ export const ENVELOPE_MAX_BYTES = 1_048_576;
 export const MANDATE_MAX_CHARS = 50_000;
 export const TICKS_MAX = 200;
 const DEFAULT_TICKS = 50;
+/** Fails on what is not UTF-8. */
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
 const ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 
 /** Whether a task can have this id: 1 to 128 letters, digits, ".", "_", ":" or "-", the first a letter or digit. */
@@ -38,8 +45,9 @@ export function encodeEnvelope(envelope: TaskEnvelope): Buffer {
       correlation_id: envelope.correlationId,
       version: envelope.version,
       user_id: envelope.owner ?? undefined,
-      created_at: envelope.createdAt === null ? undefined : new Date(envelope.createdAt).toISOString(),
+      created_at: envelope.createdAt === null ? undefined : isoTime(envelope.createdAt),
       traceparent: envelope.traceparent ?? undefined,
+      callback_url: envelope.callbackUrl ?? undefined,
     }),
   );
 }
@@ -49,7 +57,7 @@ export function readEnvelope(body: Buffer): EnvelopeReading {
   if (body.byteLength > ENVELOPE_MAX_BYTES) return malformed(`larger than ${ENVELOPE_MAX_BYTES} bytes`);
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    json = JSON.parse(UTF8.decode(body));
   } catch {
     return malformed('not JSON in UTF-8');
   }
@@ -94,6 +102,10 @@ function readFields(json: Record<string, unknown>): EnvelopeReading {
       createdAt: Number.isNaN(createdAt) ? null : createdAt,
       traceparent:
         typeof json.traceparent === 'string' && json.traceparent.length <= 128 ? json.traceparent : null,
+      callbackUrl:
+        typeof json.callback_url === 'string' && json.callback_url.length <= CALLBACK_URL_MAX_CHARS
+          ? json.callback_url
+          : null,
     },
   };
 }

@@ -54,20 +54,35 @@ export class EuglenaError extends Error {
   readonly fields: readonly FieldError[];
   /** Seconds after which a retry makes sense, if known. */
   readonly retryAfterSeconds: number | undefined;
+  /** Whether the engine certainly did nothing, because it was not reached. Otherwise it may have done what it was asked. */
+  readonly nothingDone: boolean;
 
   constructor(
     code: ErrorCode,
     detail: string,
-    options: { fields?: readonly FieldError[]; retryAfterSeconds?: number; cause?: unknown } = {},
+    options: {
+      fields?: readonly FieldError[];
+      retryAfterSeconds?: number;
+      nothingDone?: boolean;
+      cause?: unknown;
+    } = {},
   ) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'EuglenaError';
     this.code = code;
     this.fields = options.fields ?? [];
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.nothingDone = options.nothingDone ?? false;
   }
 
   get retryHelps(): boolean {
     return ERROR_KINDS[this.code].retryHelps;
+  }
+}
+
+/** An engine answers, and will give the same answer until somebody changes its settings or ours: waiting does not help. */
+export class EngineRefusal extends EuglenaError {
+  constructor(detail: string, options: { nothingDone?: boolean } = {}) {
+    super('engine_unavailable', detail, options);
   }
 }

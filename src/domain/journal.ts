@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
+import { isoTime } from './clock.js';
 
 /**
  * The journal of a task is append-only. It is at once the live event stream, the checkpoint from which a crashed run
@@ -65,7 +66,7 @@ export function canonicalJson(value: unknown): string {
 
 /** Hex SHA-256 of a text in UTF-8. */
 export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+  return hash('sha256', text);
 }
 
 function hashOf(entry: Omit<JournalEntry, 'hash'>): string {
@@ -106,7 +107,7 @@ export function entryToJson(entry: JournalEntry) {
   return {
     seq: entry.seq,
     type: entry.type,
-    at: new Date(entry.at).toISOString(),
+    at: isoTime(entry.at),
     data: entry.data,
     prev: entry.prev,
     hash: entry.hash,

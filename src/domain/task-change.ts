@@ -1,4 +1,5 @@
 import { type Action } from './action.js';
+import { type Callback, callbackTo } from './callback.js';
 import { type TaskEnvelope, ENVELOPE_VERSION } from './envelope.js';
 import { type ErrorCode } from './errors.js';
 import { chain, EMPTY_HEAD, headAfter, type JournalEntry, type JournalEvent, sha256 } from './journal.js';
@@ -29,7 +30,7 @@ export interface Settlement {
 export interface TaskChange {
   /** The record as it is afterwards. */
   readonly record: TaskRecord;
-  /** Sequence number of the journal's last entry before; 0 creates the task. */
+  /** Sequence number of the journal's last entry before; 0 creates the task, or restores it. */
   readonly expectedSeq: number;
   readonly entries: readonly JournalEntry[];
   /** Present when a worker writes; absent when a gateway does. */
@@ -41,6 +42,8 @@ export interface TaskChange {
   /** To be published to the work queue by whoever finds it. */
   readonly outbox?: TaskEnvelope;
   readonly settlement?: Settlement;
+  /** Whether this end is to be told to the record's callback by whoever finds it. */
+  readonly callsBack?: boolean;
 }
 
 interface Step {
@@ -68,10 +71,14 @@ export function submission(
     mandate: string;
     maxTicks: number;
     traceparent?: string | null;
+    /** Where the end is to be told. */
+    callbackUrl?: string | null;
   },
   at: number,
   queued: boolean,
 ): TaskChange {
+  // Only a user has a secret by which the receiver can know us.
+  const callbackUrl = input.owner === null ? null : (input.callbackUrl ?? null);
   const blank: TaskRecord = {
     correlationId: input.correlationId,
     owner: input.owner,
@@ -84,6 +91,7 @@ export function submission(
     usage: NO_USAGE,
     reservation: input.correlationId,
     ticksPaid: 0,
+    callback: callbackUrl === null ? null : callbackTo(callbackUrl),
     workerId: null,
     createdAt: at,
     updatedAt: at,
@@ -91,7 +99,11 @@ export function submission(
     finishedAt: null,
     head: EMPTY_HEAD,
   };
-  const data = { mandate: input.mandate, max_ticks: input.maxTicks };
+  const data = {
+    mandate: input.mandate,
+    max_ticks: input.maxTicks,
+    ...(callbackUrl === null ? {} : { callback_url: callbackUrl }),
+  };
   const step: Step = { events: [{ type: 'submitted', at, data }], record: {}, at };
   return change(blank, step, queued ? { outbox: envelopeOf(blank, input.traceparent ?? null) } : {});
 }
@@ -105,6 +117,7 @@ export function envelopeOf(record: TaskRecord, traceparent: string | null = null
     owner: record.owner,
     createdAt: record.createdAt,
     traceparent,
+    callbackUrl: record.callback?.url ?? null,
   };
 }
 
@@ -192,7 +205,7 @@ export function completion(
       record: { ...folded.record, status: transition(record.status, 'complete'), finishedAt: at },
       at,
     },
-    { lease, endsLease: true, ...settlementOf(record) },
+    { lease, ...endOf(record) },
   );
   return { ...done, record: { ...done.record, result: { ...result, receipt: done.record.head.hash } } };
 }
@@ -214,7 +227,7 @@ export function failure(
       record: { ...folded.record, status: transition(record.status, 'fail'), error, finishedAt: at },
       at,
     },
-    { ...(worker ? { lease: worker.lease } : {}), endsLease: true, ...settlementOf(record) },
+    { ...(worker ? { lease: worker.lease } : {}), ...endOf(record) },
   );
 }
 
@@ -228,7 +241,7 @@ export function cancellation(before: TaskRecord, at: number): TaskChange {
       record: { status: transition(before.status, 'cancel'), finishedAt: at },
       at,
     },
-    { endsLease: true, ...settlementOf(before) },
+    endOf(before),
   );
 }
 
@@ -273,12 +286,27 @@ export function extension(
       error: null,
       reservation,
       ticksPaid: before.usage.ticks,
+      callback: before.callback && callbackTo(before.callback.url),
       workerId: null,
       finishedAt: null,
     },
     at,
   });
   return { ...extended, outbox: envelopeOf(extended.record, input.traceparent ?? null) };
+}
+
+/** What is known of a callback after an attempt. Nothing of the task itself changes. */
+export function callbackReport(before: TaskRecord, callback: Callback): TaskChange {
+  return { record: { ...before, callback }, expectedSeq: before.head.seq, entries: [], endsLease: false };
+}
+
+/** What every end brings with it. */
+function endOf(record: TaskRecord): Partial<TaskChange> {
+  return {
+    endsLease: true,
+    ...settlementOf(record),
+    ...(record.callback === null ? {} : { callsBack: true }),
+  };
 }
 
 function settlementOf(record: TaskRecord): Partial<TaskChange> {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { CALLBACK_STATES } from './callback.js';
 import { ERROR_KINDS, type ErrorCode } from './errors.js';
 import {
   storedStatuses,
@@ -45,6 +46,14 @@ const anyRecord: fc.Arbitrary<TaskRecord> = fc.record({
   }),
   reservation: anyText,
   ticksPaid: anyCount,
+  callback: fc.option(
+    fc.record({
+      url: anyText,
+      state: fc.constantFrom(...CALLBACK_STATES),
+      attempts: anyCount,
+      lastFailure: fc.option(anyText),
+    }),
+  ),
   workerId: fc.option(anyText),
   createdAt: anyTime,
   updatedAt: anyTime,
@@ -92,6 +101,7 @@ describe('a task record', () => {
       usage: { ticks: 0, modelCalls: 0, promptTokens: 0, completionTokens: 0 },
       reservation: 't-1',
       ticksPaid: 0,
+      callback: null,
       workerId: null,
       createdAt,
       updatedAt: createdAt,
@@ -150,6 +160,7 @@ describe('what users see of a task', () => {
           'result',
           'error',
           'usage',
+          'callback',
           'worker_id',
           'created_at',
           'updated_at',

@@ -1,3 +1,5 @@
+import { type Callback, callbackFromJson, callbackToJson } from './callback.js';
+import { isoTime } from './clock.js';
 import { type ErrorCode, ERROR_KINDS } from './errors.js';
 import { type JournalHead } from './journal.js';
 
@@ -90,6 +92,8 @@ export interface TaskRecord {
   readonly reservation: string;
   /** Ticks that earlier reservations paid for. */
   readonly ticksPaid: number;
+  /** Whom to tell of the end, if anybody. */
+  readonly callback: Callback | null;
   readonly workerId: string | null;
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -99,7 +103,7 @@ export interface TaskRecord {
   readonly head: JournalHead;
 }
 
-const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+const iso = (ms: number | null): string | null => (ms === null ? null : isoTime(ms));
 
 /** The shape that users see. Owner and worker internals of the store are left out; `worker_id` stays, as in the seed. */
 export function taskToApi(task: TaskRecord) {
@@ -112,6 +116,7 @@ export function taskToApi(task: TaskRecord) {
     result: task.result === null ? null : resultToJson(task.result),
     error: task.error,
     usage: usageToJson(task.usage),
+    callback: task.callback === null ? null : callbackToJson(task.callback),
     worker_id: task.workerId,
     created_at: iso(task.createdAt),
     updated_at: iso(task.updatedAt),
@@ -199,6 +204,7 @@ export function taskFromJson(json: unknown): TaskRecord | null {
     },
     reservation: text(json.reservation, correlationId),
     ticksPaid: count(json.ticks_paid),
+    callback: callbackFromJson(json.callback),
     workerId: textOrNull(json.worker_id),
     createdAt,
     updatedAt: time(json.updated_at) ?? createdAt,

@@ -1,11 +1,8 @@
-import {
-  type CanActivate,
-  createParamDecorator,
-  type ExecutionContext,
-  Inject,
-  Injectable,
-} from '@nestjs/common';
+import { createParamDecorator, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import { AuthGuard as PassportGuard } from '@nestjs/passport';
 import { type FastifyRequest } from 'fastify';
+import passport, { Strategy, type StrategyCreated } from 'passport';
+import { ExtractJwt } from 'passport-jwt';
 import { EuglenaError } from '../domain/errors.js';
 import { type Caller, IDENTITY, type Identity } from '../ports/identity/identity.port.js';
 
@@ -14,21 +11,60 @@ export interface AuthenticatedRequest extends FastifyRequest {
 }
 
 /** RFC 6750, 2.1; the scheme's name has no case (RFC 9110, 11.1). */
-const BEARER = /^bearer +(\S+) *$/i;
+const BEARER = /^bearer +\S+ *$/i;
+const readBearer = ExtractJwt.fromAuthHeaderAsBearerToken();
+
+/** The one credential of a request. Two of them are ambiguous, and Node would keep the first without a word. */
+function tokenOf({ headers, raw: { rawHeaders } }: FastifyRequest): string | null {
+  let credentials = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at]?.toLowerCase() === 'authorization') credentials += 1;
+  }
+  const wellFormed = credentials === 1 && BEARER.test(headers.authorization ?? '');
+  return wellFormed ? readBearer({ headers }) : null;
+}
+
+const STRATEGY = 'access-token';
+
+/**
+ * Passport's strategy for access tokens: passport-jwt reads the header, and the identity that the guard hands over
+ * verifies the token. Without state of its own: passport knows one strategy by a name in the whole process.
+ */
+class AccessTokenStrategy extends Strategy {
+  override authenticate(
+    this: StrategyCreated<this>,
+    request: unknown,
+    options: { identity: Identity },
+  ): void {
+    const token = tokenOf(request as FastifyRequest);
+    if (token === null) return this.fail('Bearer', 401);
+    options.identity.verify(token).then(
+      (caller) => this.success(caller),
+      (error: unknown) => this.error(error),
+    );
+  }
+}
+
+passport.use(STRATEGY, new AccessTokenStrategy());
 
 /** Lets nobody in without a good `Authorization: Bearer` token. Guards run before a body is validated. */
 @Injectable()
-export class AuthGuard implements CanActivate {
-  constructor(@Inject(IDENTITY) private readonly identity: Identity) {}
+export class AuthGuard extends PassportGuard(STRATEGY) {
+  constructor(@Inject(IDENTITY) private readonly identity: Identity) {
+    super({ property: 'caller', session: false });
+  }
 
-  async canActivate(context: ExecutionContext): Promise<boolean> {
-    const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
-    const token = BEARER.exec(request.headers.authorization ?? '')?.[1];
-    if (token === undefined) {
+  override getAuthenticateOptions() {
+    return { identity: this.identity };
+  }
+
+  /** Passport's outcome in our words: what the identity threw, or that nothing was sent that it could look at. */
+  override handleRequest<T = Caller>(error: unknown, caller: T | false): T {
+    if (error) throw error as Error;
+    if (!caller) {
       throw new EuglenaError('unauthenticated', 'Send an access token: "Authorization: Bearer <token>".');
     }
-    request.caller = await this.identity.verify(token);
-    return true;
+    return caller;
   }
 }
 

@@ -3,6 +3,7 @@ import { type BeforeApplicationShutdown, Inject, Injectable, Logger } from '@nes
 import { CLOCK } from '../config/settings.module.js';
 import { type Clock } from '../domain/clock.js';
 import { entryToJson, type JournalEntry } from '../domain/journal.js';
+import { eventStreams } from '../observability/measures.js';
 import { TASK_STORE, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { TaskFeed } from './task-feed.js';
 
@@ -55,6 +56,7 @@ export class EventsService implements BeforeApplicationShutdown {
     const end = AbortSignal.any([gone, this.stopping.signal]);
     if (end.aborted) return;
     const feed = this.join(correlationId);
+    eventStreams.inc();
     try {
       yield `retry: ${RECONNECT_MS}\n\n`;
       let seq = after;
@@ -71,6 +73,7 @@ export class EventsService implements BeforeApplicationShutdown {
         if (!rang && !end.aborted) yield ': keep-alive\n\n';
       }
     } finally {
+      eventStreams.dec();
       this.leave(feed);
     }
   }

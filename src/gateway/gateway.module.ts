@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { CallbackModule } from '../ports/callback/callback.module.js';
 import { IdentityModule } from '../ports/identity/identity.module.js';
 import { PresenceModule } from '../ports/presence/presence.module.js';
 import { QuotaModule } from '../ports/quota/quota.module.js';
@@ -7,6 +8,7 @@ import { WorkQueueModule } from '../ports/work-queue/work-queue.module.js';
 import { AccessGuard, RateLimits } from './access.guard.js';
 import { AgentsController } from './agents.controller.js';
 import { AuthGuard } from './auth.guard.js';
+import { CallbacksController } from './callbacks.controller.js';
 import { ConsoleController } from './console.controller.js';
 import { EventsService } from './events.service.js';
 import { ExtensionService } from './extension.service.js';
@@ -19,8 +21,8 @@ import { TasksService } from './tasks.service.js';
 
 /** The public API, the console, and the reconcilers that keep its promises. */
 @Module({
-  imports: [TaskStoreModule, WorkQueueModule, PresenceModule, IdentityModule, QuotaModule],
-  controllers: [TasksController, AgentsController, QuotaController, ConsoleController],
+  imports: [TaskStoreModule, WorkQueueModule, PresenceModule, IdentityModule, QuotaModule, CallbackModule],
+  controllers: [TasksController, CallbacksController, AgentsController, QuotaController, ConsoleController],
   providers: [
     AuthGuard,
     AccessGuard,

@@ -1,6 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import { type FastifyReply, type FastifyRequest } from 'fastify';
 import { ERROR_KINDS, type ErrorCode, EuglenaError } from '../domain/errors.js';
+import { LogLine } from '../observability/log-line.js';
 import { QuotaExceeded, quotaToApi } from './quota-usage.js';
 
 /** The HTTP status of each code. A task's outcome is never the answer to a request: it is told in the task. */
@@ -68,11 +69,16 @@ export function sendProblem(reply: FastifyReply, error: EuglenaError): void {
   const status = statusOf(error);
   const retryAfter = error.retryAfterSeconds ?? (status === 503 ? ENGINE_RETRY_SECONDS : undefined);
   if (retryAfter !== undefined) void reply.header('retry-after', String(retryAfter));
-  if (status === 401) void reply.header('www-authenticate', 'Bearer realm="euglena", error="invalid_token"');
+  if (status === 401) void reply.header('www-authenticate', challengeTo(reply.request));
   void reply
     .status(status)
     .header('content-type', PROBLEM_TYPE)
     .send(JSON.stringify(problemDocument(error, reply.request.id)));
+}
+
+/** RFC 6750, 3.1: who sent no credentials is told no error. */
+function challengeTo({ headers }: FastifyRequest): string {
+  return `Bearer realm="euglena"${headers.authorization === undefined ? '' : ', error="invalid_token"'}`;
 }
 
 /** The one place where failures become answers: ours, the framework's and the unexpected. */
@@ -88,7 +94,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (statusOf(error) >= 500) {
       const route = `${request.method} ${request.routeOptions.url ?? 'unknown route'}`;
       const cause = exception instanceof Error ? exception : new Error(String(exception));
-      this.logger.error(`Request ${request.id}, ${route}: ${cause.message}`, cause.stack);
+      this.logger.error(new LogLine(`${route}: ${cause.message}`, { request: request.id }), cause.stack);
     }
     if (!reply.sent) sendProblem(reply, error);
   }

@@ -4,6 +4,7 @@ import { type GatewayEngines, except, openGatewayEngines } from '../../test/supp
 import { readSettings } from '../config/settings.js';
 import { EuglenaError } from '../domain/errors.js';
 import { submission } from '../domain/task-change.js';
+import { HttpCallbacks } from '../ports/callback/http-callbacks.js';
 import { ReconcilerService } from './reconciler.service.js';
 
 let engines: GatewayEngines;
@@ -25,7 +26,8 @@ it('works in the background, outlives failures, and stops when asked', async () 
       return Promise.reject(new EuglenaError('engine_unavailable', 'pulled the plug'));
     },
   });
-  const service = new ReconcilerService(store, queue, quota, clock, readSettings({}));
+  const callbacks = new HttpCallbacks({ master: null, userAgent: 'Euglena/test', clock });
+  const service = new ReconcilerService(store, queue, quota, callbacks, clock, readSettings({}));
   service.onApplicationBootstrap();
   await eventually('the message is published after a failure', async () => {
     clock.advance(10_000);
@@ -33,4 +35,5 @@ it('works in the background, outlives failures, and stops when asked', async () 
   });
   expect(failures).toBe(1);
   await service.beforeApplicationShutdown();
+  await callbacks.close();
 });

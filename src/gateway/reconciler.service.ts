@@ -8,9 +8,12 @@ import {
 import { CLOCK, SETTINGS } from '../config/settings.module.js';
 import { type Settings } from '../config/settings.js';
 import { type Clock } from '../domain/clock.js';
+import { CALLBACKS, type Callbacks } from '../ports/callback/callback.port.js';
+import { reconcilerFailures } from '../observability/measures.js';
 import { QUOTA, type Quota } from '../ports/quota/quota.port.js';
 import { TASK_STORE, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { WORK_QUEUE, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
+import { CallbackReconciler } from './callback-reconciler.js';
 import {
   OutboxReconciler,
   type Reconciler,
@@ -34,12 +37,14 @@ export class ReconcilerService implements OnApplicationBootstrap, BeforeApplicat
     @Inject(TASK_STORE) store: TaskStore,
     @Inject(WORK_QUEUE) queue: WorkQueue,
     @Inject(QUOTA) quota: Quota,
+    @Inject(CALLBACKS) callbacks: Callbacks,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(SETTINGS) settings: Settings,
   ) {
     this.reconcilers = [
       new OutboxReconciler(store, queue),
       new SettlementReconciler(store, quota),
+      new CallbackReconciler(store, callbacks, clock, Math.random),
       new ReservationReconciler(store, quota),
       new RetentionReconciler(store, clock, settings.retentionDays),
     ];
@@ -69,6 +74,7 @@ export class ReconcilerService implements OnApplicationBootstrap, BeforeApplicat
       await reconciler.tick();
       return true;
     } catch (error) {
+      reconcilerFailures.inc({ reconciler: reconciler.name });
       this.logger.warn(
         `${reconciler.name}: tried again later: ${error instanceof Error ? error.message : String(error)}`,
       );

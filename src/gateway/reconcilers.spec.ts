@@ -83,6 +83,27 @@ describe('the outbox reconciler', () => {
   });
 });
 
+describe('the outbox reconciler after an outage of the store', () => {
+  it('leaves refused submissions a turn in which they are withdrawn', async () => {
+    await stored('accepted');
+    await stored('refused');
+    engines.clock.advance(5_000);
+    let isAway = true;
+    const store = except(engines.store, {
+      takeOutbox: (options) => (isAway ? Promise.reject(unavailable()) : engines.store.takeOutbox(options)),
+      ping: () => (isAway ? Promise.reject(unavailable()) : engines.store.ping()),
+    });
+    const reconciler = new OutboxReconciler(store, engines.queue);
+    await expect(reconciler.tick()).rejects.toThrow('pulled the plug');
+    await expect(reconciler.tick()).rejects.toThrow('pulled the plug');
+    isAway = false;
+    expect(await reconciler.tick()).toBe(0);
+    expect(await engines.store.withdraw('refused')).toBe(true);
+    expect(await reconciler.tick()).toBe(1);
+    expect(await queued()).toEqual(['accepted']);
+  });
+});
+
 describe('the settlement reconciler', () => {
   it('tells the quota what ended tasks have used, and goes on after a failure', async () => {
     await engines.quota.reserve(OWNER, 'done', 10);
@@ -107,9 +128,11 @@ describe('the reservation reconciler', () => {
     await stored('live');
     await cancelled('ended');
     const reconciler = new ReservationReconciler(engines.store, engines.quota);
+    engines.clock.advance(44_999);
     expect(await reconciler.tick()).toBe(0);
-    engines.clock.advance(60_000);
+    engines.clock.advance(1);
     expect(await reconciler.tick()).toBe(2);
+    expect(reconciler.everyMs + 45_000).toBeLessThanOrEqual(60_000);
     expect((await engines.quota.usage(OWNER)).used).toBe(20);
   });
 });

@@ -2,7 +2,7 @@ import { type Clock } from '../domain/clock.js';
 import { encodeEnvelope } from '../domain/envelope.js';
 import { taskOfReservation, ticksToCharge } from '../domain/reservation.js';
 import { type Quota } from '../ports/quota/quota.port.js';
-import { type EntryVersion, type TaskStore } from '../ports/task-store/task-store.port.js';
+import { type EntryVersion, type OutboxItem, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { type WorkQueue } from '../ports/work-queue/work-queue.port.js';
 
 /**
@@ -19,12 +19,15 @@ export interface Reconciler {
 
 const BATCH = 100;
 const HOLD_MS = 30_000;
+/** A submission that has not stored its task after this long never will, in ms. */
+const ORPHANED_MS = 45_000;
 const DAY_MS = 86_400_000;
 
 /** Publishes tasks that were stored but never got to the queue. */
 export class OutboxReconciler implements Reconciler {
   readonly name = 'outbox';
   readonly everyMs = 5_000;
+  private storeWasAway = false;
 
   constructor(
     private readonly store: TaskStore,
@@ -32,13 +35,28 @@ export class OutboxReconciler implements Reconciler {
   ) {}
 
   async tick(): Promise<number> {
+    if (this.storeWasAway) {
+      await this.store.ping();
+      // Submissions that were refused during the outage are withdrawn first.
+      this.storeWasAway = false;
+      return 0;
+    }
     return drain(async () => {
-      const items = await this.store.takeOutbox({ limit: BATCH, olderThanMs: 5_000, holdMs: HOLD_MS });
+      const items = await this.take();
       const sent = items.map(({ envelope }) => this.queue.publish(encodeEnvelope(envelope)));
       const entries = items.map(({ seq, envelope }) => ({ correlationId: envelope.correlationId, seq }));
       await clearDone(sent, entries, (done) => this.store.clearOutbox(done));
       return items.length;
     });
+  }
+
+  private async take(): Promise<readonly OutboxItem[]> {
+    try {
+      return await this.store.takeOutbox({ limit: BATCH, olderThanMs: 5_000, holdMs: HOLD_MS });
+    } catch (error) {
+      this.storeWasAway = true;
+      throw error;
+    }
   }
 }
 
@@ -80,7 +98,7 @@ export class ReservationReconciler implements Reconciler {
 
   async tick(): Promise<number> {
     let settled = 0;
-    for (const { correlationId: reservation } of await this.quota.unsettled(60_000, 1_000)) {
+    for (const { correlationId: reservation } of await this.quota.unsettled(ORPHANED_MS, 1_000)) {
       const record = await this.store.find(taskOfReservation(reservation));
       const ticks = ticksToCharge(record, reservation);
       if (ticks === null) continue;

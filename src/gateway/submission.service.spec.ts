@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually } from '../../test/support/eventually.js';
 import { type GatewayEngines, except, openGatewayEngines } from '../../test/support/gateway-engines.js';
 import { EuglenaError } from '../domain/errors.js';
 import { cancellation, submission } from '../domain/task-change.js';
 import { type Quota } from '../ports/quota/quota.port.js';
 import { type TaskStore } from '../ports/task-store/task-store.port.js';
-import { type WorkQueue } from '../ports/work-queue/work-queue.port.js';
+import { UnconfirmedPublish, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
 import { SubmissionService } from './submission.service.js';
 
 const OWNER = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
@@ -34,6 +35,18 @@ async function traces() {
   const { ready } = await engines.queue.depth();
   const { used } = await engines.quota.usage(OWNER);
   return { tasks: tasks.length, ready, used };
+}
+
+/** Turns the clock until `promise` is settled: submissions wait a moment for what they cannot know yet. */
+async function outwaited<T>(promise: Promise<T>): Promise<T> {
+  let settled = false;
+  const mark = () => (settled = true);
+  promise.then(mark, mark);
+  while (!settled) {
+    await new Promise(setImmediate);
+    engines.clock.advance(50);
+  }
+  return promise;
 }
 
 const outbox = () => engines.store.takeOutbox({ limit: 10, olderThanMs: 0, holdMs: 0 });
@@ -89,14 +102,69 @@ describe('a submission', () => {
     expect(await outbox()).toEqual([]);
   });
 
-  it('keeps its reservation for the reconciler when the store is gone altogether', async () => {
-    const gone = { commit: down, withdraw: down, find: down };
+  it('gives its ticks back at once when the store was certainly not reached', async () => {
+    const unreached = () =>
+      Promise.reject(new EuglenaError('engine_unavailable', 'pulled the plug', { nothingDone: true }));
+    const gone = { commit: unreached, withdraw: unreached, find: unreached };
     await expect(service({ store: gone }).submit(request)).rejects.toMatchObject({
       code: 'engine_unavailable',
     });
+    expect(await traces()).toEqual(NOTHING);
+  });
+
+  it('is refused in time although the store is slow to undo it, and undone all the same', async () => {
+    let undo: () => void = () => undefined;
+    const withdraw: TaskStore['withdraw'] = async (correlationId) => {
+      await new Promise<void>((resolve) => (undo = resolve));
+      return engines.store.withdraw(correlationId);
+    };
+    const commit: TaskStore['commit'] = async (change) => {
+      await engines.store.commit(change);
+      return down();
+    };
+    const refused = service({ store: { commit, withdraw } }).submit(request);
+    await Promise.race([refused.catch(() => undefined), new Promise((resolve) => setImmediate(resolve))]);
+    engines.clock.advance(250);
+    await expect(refused).rejects.toMatchObject({ code: 'engine_unavailable' });
+    expect(await traces()).toMatchObject({ tasks: 1, used: 50 });
+    undo();
+    await eventually('it is undone', async () => (await traces()).used === 0);
+    expect(await traces()).toEqual(NOTHING);
+  });
+
+  it('keeps its reservation for the reconciler when the store is gone altogether', async () => {
+    const gone = { commit: down, withdraw: down, find: down };
+    const submissions = service({ store: gone });
+    await expect(outwaited(submissions.submit(request))).rejects.toMatchObject({
+      code: 'engine_unavailable',
+    });
+    await submissions.beforeApplicationShutdown();
     expect(await traces()).toEqual({ tasks: 0, ready: 0, used: 50 });
     engines.clock.advance(60_000);
     expect(await engines.quota.unsettled(60_000, 10)).toHaveLength(1);
+  });
+
+  it('leaves nothing once the store is back, when the store took it and went away before it answered', async () => {
+    let isAway = false;
+    const awayOr = <T>(work: () => Promise<T>) => (isAway ? down() : work());
+    const store: Partial<TaskStore> = {
+      commit: async (change) => {
+        await engines.store.commit(change);
+        isAway = true;
+        return down();
+      },
+      withdraw: (id) => awayOr(() => engines.store.withdraw(id)),
+      find: (id) => awayOr(() => engines.store.find(id)),
+    };
+    const submissions = service({ store });
+    await expect(outwaited(submissions.submit(request))).rejects.toMatchObject({
+      code: 'engine_unavailable',
+    });
+    expect(await traces()).toEqual({ tasks: 1, ready: 0, used: 50 });
+    isAway = false;
+    await outwaited(submissions.beforeApplicationShutdown());
+    expect(await traces()).toEqual(NOTHING);
+    expect(await outbox()).toEqual([]);
   });
 
   it('is withdrawn when it cannot be queued', async () => {
@@ -108,10 +176,34 @@ describe('a submission', () => {
   });
 
   it('is accepted when it can neither be queued nor withdrawn: the outbox has it', async () => {
-    const faults = { queue: { publish: down }, store: { withdraw: down } };
+    const notReached = () =>
+      Promise.reject(new EuglenaError('engine_unavailable', 'not reached', { nothingDone: true }));
+    const faults = { queue: { publish: down }, store: { withdraw: notReached } };
     const task = await service(faults).submit(request);
     expect(await traces()).toEqual({ tasks: 1, ready: 0, used: 50 });
     expect((await outbox()).map(({ envelope }) => envelope.correlationId)).toEqual([task.correlationId]);
+  });
+
+  it('is refused when it cannot be queued and was withdrawn, although the answer to that was lost', async () => {
+    let lost = false;
+    const withdraw: TaskStore['withdraw'] = async (id) => {
+      const withdrawn = await engines.store.withdraw(id);
+      if (lost) return withdrawn;
+      lost = true;
+      return down();
+    };
+    const faults = { queue: { publish: down }, store: { withdraw } };
+    await expect(service(faults).submit(request)).rejects.toMatchObject({ code: 'engine_unavailable' });
+    expect(await traces()).toEqual(NOTHING);
+  });
+
+  it('is not accepted while nobody can tell whether it was withdrawn', async () => {
+    const faults = { queue: { publish: down }, store: { withdraw: down, find: down } };
+    const submissions = service(faults);
+    await expect(outwaited(submissions.submit(request))).rejects.toMatchObject({
+      code: 'engine_unavailable',
+    });
+    await submissions.beforeApplicationShutdown();
   });
 
   it('is accepted when it cannot be queued but another gateway took it out of the outbox', async () => {
@@ -121,6 +213,13 @@ describe('a submission', () => {
     };
     await service({ queue: { publish } }).submit(request);
     expect(await traces()).toEqual({ tasks: 1, ready: 0, used: 50 });
+  });
+
+  it('is accepted when nobody can tell whether it was queued: its message may come, and the outbox has it', async () => {
+    const publish = () => Promise.reject(new UnconfirmedPublish('no confirmation'));
+    const task = await service({ queue: { publish } }).submit(request);
+    expect(await traces()).toEqual({ tasks: 1, ready: 0, used: 50 });
+    expect((await outbox()).map(({ envelope }) => envelope.correlationId)).toEqual([task.correlationId]);
   });
 
   it('does not fail when the outbox cannot be cleared', async () => {

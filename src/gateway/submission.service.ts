@@ -6,11 +6,18 @@ import { encodeEnvelope, type TaskEnvelope } from '../domain/envelope.js';
 import { EuglenaError } from '../domain/errors.js';
 import { submission } from '../domain/task-change.js';
 import { type TaskRecord } from '../domain/task.js';
+import { LogLine } from '../observability/log-line.js';
 import { QUOTA, type Quota } from '../ports/quota/quota.port.js';
 import { type EntryVersion, TASK_STORE, type TaskStore } from '../ports/task-store/task-store.port.js';
-import { WORK_QUEUE, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
+import { UnconfirmedPublish, WORK_QUEUE, type WorkQueue } from '../ports/work-queue/work-queue.port.js';
 import { QuotaExceeded } from './quota-usage.js';
 import { TooManyActiveTasks } from './too-many-active-tasks.js';
+
+/** How long a refused submission waits for its traces to be removed, in ms. The rest is done after the answer. */
+const UNDO_PATIENCE_MS = 250;
+/** How often that is tried again while the store is away, and for how long, in ms. */
+const UNDO_EVERY_MS = 250;
+const UNDO_FOR_MS = 600_000;
 
 export interface SubmissionRequest {
   readonly owner: string;
@@ -20,9 +27,14 @@ export interface SubmissionRequest {
   readonly idempotencyKey?: string;
   /** W3C trace context. */
   readonly traceparent?: string;
+  /** Where the end of the task is to be told. */
+  readonly callbackUrl?: string;
   /** How many unfinished tasks the owner may have, this one included. */
   readonly activeLimit?: number;
 }
+
+/** What became of a submission that was to leave no trace. */
+type Undone = 'gone' | 'stays' | 'unknown';
 
 /**
  * Takes tasks in. What it answers is durable; what it refuses leaves no trace: no record, no message, no ticks reserved.
@@ -34,6 +46,8 @@ export class SubmissionService implements BeforeApplicationShutdown {
   /** Published tasks whose outbox entries are still to be cleared. */
   private readonly published: EntryVersion[] = [];
   private clearing: Promise<void> | undefined;
+  private readonly undoing = new Set<Promise<unknown>>();
+  private readonly stopping = new AbortController();
 
   constructor(
     @Inject(TASK_STORE) private readonly store: TaskStore,
@@ -60,7 +74,8 @@ export class SubmissionService implements BeforeApplicationShutdown {
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    await this.clearing;
+    this.stopping.abort();
+    await Promise.all([this.clearing, ...this.undoing]);
   }
 
   private async reserve({ owner, maxTicks }: SubmissionRequest, correlationId: string): Promise<void> {
@@ -89,7 +104,10 @@ export class SubmissionService implements BeforeApplicationShutdown {
       if (first !== null) return { record: await this.replay(first, request) };
     } catch (error) {
       if (error instanceof EuglenaError && error.code === 'idempotency_mismatch') throw error;
-      await this.undo(correlationId, keyed);
+      const nothingDone = error instanceof EuglenaError && error.nothingDone;
+      // A task with a key may be there all the same: another request's.
+      if (nothingDone && !keyed) await this.giveBack(correlationId);
+      else await this.undo(correlationId, keyed);
       throw error;
     }
     // It was there and is gone again: its submission failed elsewhere at this very moment.
@@ -98,50 +116,74 @@ export class SubmissionService implements BeforeApplicationShutdown {
   }
 
   /**
-   * A task that cannot be queued now is withdrawn, unless it must stay: another process may already publish it, and a task
-   * with a key may already have been answered to a second request. Then the outbox gets it to the queue.
+   * A task that cannot be queued now is withdrawn, unless it must stay: its message may be in the queue after all, another
+   * process may already publish it, and a task with a key may already have been answered to a second request. Then the
+   * outbox gets it to the queue.
    */
   private async publish(envelope: TaskEnvelope, seq: number, keyed: boolean): Promise<void> {
     const { correlationId } = envelope;
     try {
       await this.queue.publish(encodeEnvelope(envelope));
     } catch (error) {
-      this.logger.warn(`Task ${correlationId} could not be queued: ${messageOf(error)}`);
-      if (keyed || !(await this.withdraw(correlationId))) return;
-      await this.giveBack(correlationId);
+      this.logger.warn(new LogLine(`Could not be queued: ${messageOf(error)}`, { task: correlationId }));
+      const mustStay = keyed || error instanceof UnconfirmedPublish;
+      if (mustStay || (await this.stays(correlationId))) return;
       throw new EuglenaError('engine_unavailable', 'The work queue does not answer.', { cause: error });
     }
     this.published.push({ correlationId, seq });
     this.clearing ??= this.clear();
   }
 
-  private async withdraw(correlationId: string): Promise<boolean> {
+  /** Whether a task that could not be queued stays, to be queued later. Otherwise it is withdrawn, now or soon. */
+  private async stays(correlationId: string): Promise<boolean> {
     try {
-      return await this.store.withdraw(correlationId);
+      if (!(await this.store.withdraw(correlationId))) return true;
     } catch (error) {
-      this.logger.warn(`Task ${correlationId} stays, to be queued later: ${messageOf(error)}`);
-      return false;
-    }
-  }
-
-  /** After a write that failed or whose outcome is unknown. What cannot be undone now, the reconcilers settle. */
-  private async undo(correlationId: string, keyed: boolean): Promise<void> {
-    try {
-      // With a key, the record may be that of another request that was already accepted.
-      if (!keyed) await this.store.withdraw(correlationId);
-      if ((await this.store.find(correlationId)) !== null) return;
-    } catch (error) {
-      this.logger.warn(`Submission ${correlationId} is left to the reconcilers: ${messageOf(error)}`);
-      return;
+      this.logger.warn(new LogLine(`Could not be withdrawn: ${messageOf(error)}`, { task: correlationId }));
+      if (error instanceof EuglenaError && error.nothingDone) return true;
+      // It may be gone although its answer was lost, and must not be accepted then.
+      return (await this.undo(correlationId, false)) === 'stays';
     }
     await this.giveBack(correlationId);
+    return false;
+  }
+
+  /** After a write that failed or whose outcome is unknown. What cannot be undone at once is undone after the answer. */
+  private undo(correlationId: string, keyed: boolean): Promise<Undone | void> {
+    const undone = this.undoUntilKnown(correlationId, keyed).finally(() => this.undoing.delete(undone));
+    this.undoing.add(undone);
+    return Promise.race([undone, this.clock.sleep(UNDO_PATIENCE_MS)]);
+  }
+
+  /** While the store is away it goes on: a task that stays is queued from the outbox although its client was refused. */
+  private async undoUntilKnown(correlationId: string, keyed: boolean): Promise<Undone> {
+    const end = this.clock.now() + UNDO_FOR_MS;
+    for (;;) {
+      const isLast = keyed || this.stopping.signal.aborted || this.clock.now() >= end;
+      try {
+        // With a key, the record may be that of another request that was already accepted.
+        if (!keyed) await this.store.withdraw(correlationId);
+        if ((await this.store.find(correlationId)) !== null) return 'stays';
+        await this.giveBack(correlationId);
+        return 'gone';
+      } catch (error) {
+        if (isLast) {
+          const text = `Is left to the reconcilers: ${messageOf(error)}`;
+          this.logger.warn(new LogLine(text, { task: correlationId }));
+          return 'unknown';
+        }
+      }
+      await this.clock.sleep(UNDO_EVERY_MS, this.stopping.signal).catch(() => undefined);
+    }
   }
 
   private async giveBack(correlationId: string): Promise<void> {
     try {
       await this.quota.settle(correlationId, 0);
     } catch (error) {
-      this.logger.warn(`The ticks of ${correlationId} are given back later: ${messageOf(error)}`);
+      this.logger.warn(
+        new LogLine(`Its ticks are given back later: ${messageOf(error)}`, { task: correlationId }),
+      );
     }
   }
 
@@ -151,7 +193,8 @@ export class SubmissionService implements BeforeApplicationShutdown {
     const same =
       record.owner === request.owner &&
       submitted?.data.mandate === request.mandate &&
-      submitted.data.max_ticks === request.maxTicks;
+      submitted.data.max_ticks === request.maxTicks &&
+      submitted.data.callback_url === request.callbackUrl;
     if (same) return record;
     throw mismatch();
   }

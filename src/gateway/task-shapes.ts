@@ -1,4 +1,5 @@
 import { ApiProperty, ApiSchema } from '@nestjs/swagger';
+import { CALLBACK_STATES, type CallbackState } from '../domain/callback.js';
 import { MANDATE_MAX_CHARS, TICKS_MAX } from '../domain/envelope.js';
 import { ERROR_KINDS, type ErrorCode } from '../domain/errors.js';
 import { JOURNAL_TYPES, type JournalType } from '../domain/journal.js';
@@ -50,6 +51,34 @@ class FailureShape {
   @ApiProperty({ example: 'The language model did not answer.' }) message!: string;
 }
 
+@ApiSchema({ name: 'Callback' })
+class CallbackShape {
+  @ApiProperty({ format: 'uri', example: 'https://client.example.com/euglena' }) url!: string;
+  @ApiProperty({
+    enum: CALLBACK_STATES,
+    description: '`waiting`: the end is still to be told. `failed`: it was given up.',
+    example: 'delivered',
+  })
+  state!: CallbackState;
+  @ApiProperty({ ...COUNT, example: 1 }) attempts!: number;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'What the newest attempt failed of.',
+    example: null,
+  })
+  last_failure!: string | null;
+}
+
+@ApiSchema({ name: 'CallbackSecret' })
+export class CallbackSecretShape {
+  @ApiProperty({
+    pattern: '^whsec_[A-Za-z0-9+/=]{44}$',
+    example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=',
+  })
+  secret!: string;
+}
+
 @ApiSchema({ name: 'Task' })
 export class TaskShape {
   @ApiProperty({
@@ -73,6 +102,8 @@ export class TaskShape {
   })
   error!: FailureShape | null;
   @ApiProperty({ type: UsageShape }) usage!: UsageShape;
+  @ApiProperty({ type: CallbackShape, nullable: true, description: 'Null without a `callback_url`.' })
+  callback!: CallbackShape | null;
   @ApiProperty({ type: String, nullable: true, example: 'host-7-1a2b3c' }) worker_id!: string | null;
   @ApiProperty(AT) created_at!: string;
   @ApiProperty(AT) updated_at!: string;

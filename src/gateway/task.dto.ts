@@ -1,6 +1,17 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
-import { IsBoolean, IsIn, IsInt, IsOptional, IsString, Max, MaxLength, Min } from 'class-validator';
+import {
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsOptional,
+  IsString,
+  Max,
+  MaxLength,
+  Min,
+  ValidateIf,
+} from 'class-validator';
+import { CALLBACK_URL_MAX_CHARS } from '../domain/callback.js';
 import { MANDATE_MAX_CHARS, TICKS_MAX } from '../domain/envelope.js';
 import { VISIBLE_STATUSES, type VisibleStatus } from '../domain/task.js';
 import { IsMandate } from './validation.js';
@@ -38,6 +49,19 @@ export class SubmitTask {
   @Min(1, TICKS_MESSAGE)
   @Max(TICKS_MAX, TICKS_MESSAGE)
   max_ticks: number = DEFAULT_TICKS;
+
+  @ApiPropertyOptional({
+    description:
+      'A public https address that is told of the end of the task, by the Standard Webhooks specification. ' +
+      '`GET /callbacks/secret` gives the secret that signs it.',
+    format: 'uri',
+    maxLength: CALLBACK_URL_MAX_CHARS,
+    example: 'https://client.example.com/euglena',
+  })
+  @ValidateIf(({ callback_url: given }: { callback_url?: unknown }) => given !== undefined)
+  @IsString({ message: 'must be a text' })
+  @MaxLength(CALLBACK_URL_MAX_CHARS, { message: `must have at most ${CALLBACK_URL_MAX_CHARS} characters` })
+  callback_url?: string;
 }
 
 /** Likewise for the words `true` and `false`. */

@@ -4,19 +4,23 @@ import {
   Get,
   Headers,
   Inject,
+  Logger,
   Param,
   Post,
   Query,
+  Req,
   Res,
   UseGuards,
   UsePipes,
 } from '@nestjs/common';
 import { ApiBearerAuth, ApiTags } from '@nestjs/swagger';
-import { type FastifyReply } from 'fastify';
+import { type FastifyReply, type FastifyRequest } from 'fastify';
 import { SETTINGS } from '../config/settings.module.js';
 import { type Settings } from '../config/settings.js';
 import { isTerminal } from '../domain/lifecycle.js';
 import { taskToApi } from '../domain/task.js';
+import { CALLBACKS, type Callbacks } from '../ports/callback/callback.port.js';
+import { LogLine } from '../observability/log-line.js';
 import { type Caller } from '../ports/identity/identity.port.js';
 import { AccessGuard } from './access.guard.js';
 import { CurrentCaller } from './auth.guard.js';
@@ -46,6 +50,8 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 @UsePipes(requestValidation)
 @Controller('tasks')
 export class TasksController {
+  private readonly logger = new Logger('Tasks');
+
   constructor(
     private readonly submissions: SubmissionService,
     private readonly extensions: ExtensionService,
@@ -53,6 +59,7 @@ export class TasksController {
     private readonly tasks: TasksService,
     private readonly events: EventsService,
     @Inject(SETTINGS) private readonly settings: Settings,
+    @Inject(CALLBACKS) private readonly callbacks: Callbacks,
   ) {}
 
   @Post()
@@ -63,9 +70,11 @@ export class TasksController {
     @Query() options: SubmitOptions,
     @Headers('idempotency-key') key: string | undefined,
     @Headers('traceparent') traceparent: string | undefined,
+    @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     const origin = originOf(key, traceparent);
+    this.refuseBadCallback(body.callback_url);
     if (options.dry_run) {
       void reply.status(200);
       return this.forecasts.forecast(caller.userId, body.max_ticks);
@@ -76,7 +85,10 @@ export class TasksController {
       maxTicks: body.max_ticks,
       activeLimit: this.settings.gateway.userMaxActiveTasks,
       ...origin,
+      ...(body.callback_url === undefined ? {} : { callbackUrl: body.callback_url }),
     });
+    const about = { task: task.correlationId, user: caller.userId, request: request.id };
+    this.logger.log(new LogLine('submitted', about));
     void reply.status(202).header('location', `/tasks/${task.correlationId}`);
     return taskToApi(task);
   }
@@ -144,6 +156,11 @@ export class TasksController {
       .header('content-type', 'text/event-stream; charset=utf-8')
       .header('x-accel-buffering', 'no')
       .send(this.events.stream(follower));
+  }
+
+  private refuseBadCallback(url: string | undefined): void {
+    const refusal = url === undefined ? null : this.callbacks.refusal(url);
+    if (refusal !== null) throw invalidFields([{ field: 'callback_url', message: refusal }]);
   }
 }
 

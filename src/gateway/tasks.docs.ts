@@ -3,7 +3,13 @@ import { ApiBody, ApiExtraModels, ApiHeader, ApiOperation, ApiParam, getSchemaPa
 import { submission } from '../domain/task-change.js';
 import { taskToApi } from '../domain/task.js';
 import { ApiAnswer, ApiUsersFailures, LOCATION_HEADER, RATE_HEADERS } from './api-answers.js';
-import { ForecastShape, JournalEntryShape, TaskPageShape, TaskShape } from './task-shapes.js';
+import {
+  CallbackSecretShape,
+  ForecastShape,
+  JournalEntryShape,
+  TaskPageShape,
+  TaskShape,
+} from './task-shapes.js';
 import { ExtendTask, SubmitTask } from './task.dto.js';
 
 /** How the calls of {@link TasksController} read in the API's documentation. */
@@ -134,6 +140,18 @@ export function DescribeExtend(): MethodDecorator {
       'quota_exceeded',
       'too_many_active_tasks',
     ),
+  );
+}
+
+export function DescribeCallbackSecret(): MethodDecorator {
+  return applyDecorators(
+    ApiOperation({
+      operationId: 'getCallbackSecret',
+      summary: 'The secret that signs the callbacks of your tasks',
+      description: 'Give it to a Standard Webhooks library where you receive them. It is the same each time.',
+    }),
+    ApiAnswer(200, { type: CallbackSecretShape, description: 'Your secret.', headers: RATE_HEADERS }),
+    ApiUsersFailures('not_found'),
   );
 }
 

@@ -1,17 +1,34 @@
-import { type ValidationError, ValidationPipe } from '@nestjs/common';
-import { registerDecorator } from 'class-validator';
+import { type ArgumentMetadata, type PipeTransform, type Type } from '@nestjs/common';
+import { plainToInstance } from 'class-transformer';
+import { registerDecorator, type ValidationError, validateSync } from 'class-validator';
 import { MANDATE_MAX_CHARS } from '../domain/envelope.js';
 import { EuglenaError, type FieldError } from '../domain/errors.js';
 
-/** Checks bodies and queries against their classes: unknown fields are refused, nothing is converted in silence. */
-export const requestValidation = new ValidationPipe({
-  whitelist: true,
-  forbidNonWhitelisted: true,
-  transform: true,
-  stopAtFirstError: true,
-  validationError: { target: false, value: false },
-  exceptionFactory: (errors) => invalidFields(errors.flatMap((error) => fieldErrors(error))),
-});
+/**
+ * Checks bodies and queries against their classes: unknown fields are refused, nothing is converted in silence. Nest's own
+ * ValidationPipe does the same in three times the time: it rebuilds every value deeply first, and our bodies are flat.
+ */
+export const requestValidation: PipeTransform = {
+  transform(value: unknown, { type, metatype }: ArgumentMetadata): unknown {
+    if (metatype === undefined || (type !== 'body' && type !== 'query')) return value;
+    const instance = instanceOf(metatype, type, value ?? {});
+    const errors = validateSync(instance, {
+      whitelist: true,
+      forbidNonWhitelisted: true,
+      forbidUnknownValues: true,
+      stopAtFirstError: true,
+      validationError: { target: false, value: false },
+    });
+    if (errors.length > 0) throw invalidFields(errors.flatMap((error) => fieldErrors(error)));
+    return instance;
+  },
+};
+
+/** A query's texts become what its class says they stand for; a body's values stay what they are. */
+function instanceOf(metatype: Type, type: 'body' | 'query', value: object): object {
+  if (type === 'query') return plainToInstance(metatype as Type<object>, value);
+  return Object.assign(new metatype() as object, value);
+}
 
 /** 422 with every field that is wrong. */
 export function invalidFields(fields: readonly FieldError[]): EuglenaError {

@@ -8,7 +8,7 @@ import { ManualClock } from '../support/manual-clock.js';
 /** Every role: the settings, the handles on the data folder and on Redis, and health. */
 const BASE = ['EmbeddedDatabase', 'Health', 'Redis', 'RoleHealth', 'Root', 'Settings', 'Terminus'];
 const MODULES: Record<Exclude<Role, 'all'>, readonly string[]> = {
-  gateway: ['Gateway', 'Identity', 'Presence', 'Quota', 'TaskStore', 'WorkQueue'],
+  gateway: ['Callback', 'Gateway', 'Identity', 'Presence', 'Quota', 'TaskStore', 'WorkQueue'],
   agent: [
     'Agent',
     'AgentMemory',
@@ -32,6 +32,7 @@ const SECRETS = {
   SUPABASE_ANON_KEY: 'secret-anon-key',
   SUPABASE_API_KEY: 'secret-service-key',
   SUPABASE_JWT_SECRET: 'secret-for-signing-with-32-characters',
+  CALLBACK_SECRET: 'secret-of-callbacks-with-32-characters',
   OPENAI_API_KEY: 'secret-model-key',
   SEARCH_API_KEY: 'secret-search-key',
 };
@@ -96,6 +97,7 @@ describe('a role holds no key that it does not need', () => {
       'SUPABASE_ANON_KEY',
       'SUPABASE_API_KEY',
       'SUPABASE_JWT_SECRET',
+      'CALLBACK_SECRET',
     ]);
   });
 

@@ -179,7 +179,8 @@ describe('a ChromaDB server that is not there', () => {
       );
       await arrival;
       clock.advance(2_000);
-      expect(await outcome).toMatchObject({ ...refusal, message: 'ChromaDB gave no answer within 2 s.' });
+      const message = `ChromaDB at ${new URL(url).host} gave no answer within 2 s.`;
+      expect(await outcome).toMatchObject({ ...refusal, message });
     }
     await memory.close();
     await stop();

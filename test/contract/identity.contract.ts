@@ -176,6 +176,32 @@ export function identityContract(name: string, open: () => Promise<IdentityHarne
         }
       });
 
+      it('refuses a good token with any one character of it changed, left out or added', async () => {
+        const token = await harness.issue();
+        await identity.verify(token);
+        const letter = fc.constantFrom(
+          ...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ ',
+        );
+        const change = fc.record({
+          at: fc.nat(token.length - 1),
+          drop: fc.boolean(),
+          put: fc.boolean(),
+          letter,
+        });
+        const changed = change
+          .map(
+            (one) =>
+              token.slice(0, one.at) + (one.put ? one.letter : '') + token.slice(one.at + (one.drop ? 1 : 0)),
+          )
+          .filter((text) => text !== token);
+        await fc.assert(
+          fc.asyncProperty(changed, (text) =>
+            expect(identity.verify(text)).rejects.toMatchObject(UNAUTHENTICATED),
+          ),
+          { numRuns: 300, examples: [[`${token.slice(0, -1)}${after(token.at(-1))}`]] },
+        );
+      });
+
       it('refuses any text, header and claims without a good signature, and nothing breaks', async () => {
         const part = fc.oneof(
           fc.json().map((json) => Buffer.from(json).toString('base64url')),
@@ -215,4 +241,10 @@ export function identityContract(name: string, open: () => Promise<IdentityHarne
 
     it('answers a ping', () => expect(identity.ping()).resolves.toBeUndefined());
   });
+}
+
+/** The next letter of base64url's alphabet: at the end of a token, most often another spelling of the same bits. */
+function after(letter = ''): string {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  return alphabet[(alphabet.indexOf(letter) + 1) % alphabet.length] ?? '';
 }

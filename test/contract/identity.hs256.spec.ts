@@ -1,8 +1,12 @@
-import { describe, expect, it } from '@jest/globals';
-import { Hs256Identity } from '../../src/ports/identity/hs256-identity.js';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import { TokenIdentity } from '../../src/ports/identity/token-identity.js';
+import { SecretKeys } from '../../src/ports/identity/token-keys.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { identityContract, type IdentityHarness, USER } from './identity.contract.js';
-import { JWT_CASES, JWT_ISSUER, type JwtCase, JwtForge } from './identity.jwt-cases.js';
+import { asCase, JWT_CASES, JWT_ISSUER, type JwtCase, JwtForge } from './identity.jwt-cases.js';
+
+beforeEach(() => Logger.overrideLogger(false));
 
 const GOOD: JwtCase = {
   id: 'good',
@@ -15,21 +19,16 @@ const GOOD: JwtCase = {
 
 function openAt(clock: ManualClock, issuer: string | null = JWT_ISSUER, allowAnonymous = false) {
   const forge = new JwtForge(clock.now());
-  const { secret } = forge;
-  const identity = new Hs256Identity({ secret, issuer, audience: 'authenticated', clock, allowAnonymous });
+  const identity = new TokenIdentity({ keys: new SecretKeys(forge.secret), issuer, clock, allowAnonymous });
   return { forge, identity };
 }
 
 async function open(): Promise<IdentityHarness> {
   const clock = new ManualClock();
   const { forge, identity } = openAt(clock);
-  const given = (claims: Record<string, unknown>) =>
-    Object.fromEntries(
-      Object.entries(claims).map(([name, value]) => [name, value === undefined ? null : { $json: value }]),
-    );
   return {
     identity,
-    issue: async (claims = {}) => forge.build({ ...GOOD, claims: given(claims) }),
+    issue: async (claims = {}) => forge.build({ ...GOOD, claims: asCase(claims) }),
     forge: async () => forge.build(GOOD, 'attacker-hs'),
     now: () => clock.now(),
     elapse: async (ms) => clock.advance(ms),
@@ -40,7 +39,7 @@ async function open(): Promise<IdentityHarness> {
 identityContract('a shared secret', open);
 
 /** What a gateway with the shared secret alone answers to a token, as an HTTP status. */
-async function statusOf(token: string, clock: ManualClock, identity: Hs256Identity): Promise<number> {
+async function statusOf(token: string, clock: ManualClock, identity: TokenIdentity): Promise<number> {
   try {
     const caller = await identity.verify(token);
     expect(caller.expiresAt).toBeGreaterThan(clock.now() - 10_000);
@@ -98,7 +97,7 @@ describe('tokens to a gateway that has the shared secret alone', () => {
   });
 });
 
-describe('Hs256Identity', () => {
+describe('the identity by a secret', () => {
   const header = (fields: Record<string, unknown>): JwtCase => ({ ...GOOD, header: fields });
 
   it.each([
@@ -135,6 +134,33 @@ describe('Hs256Identity', () => {
     const { forge, identity } = openAt(new ManualClock(), JWT_ISSUER, true);
     const token = forge.build({ ...GOOD, claims: { is_anonymous: true } });
     expect((await identity.verify(token)).userId).toBe(USER);
+  });
+
+  it('names clock skew in the log, once in a minute and without the token', async () => {
+    const said: string[] = [];
+    const note = (text: unknown) => said.push(String(text));
+    Logger.overrideLogger({ log: note, error: note, warn: note, debug: note });
+    const clock = new ManualClock();
+    const { forge, identity } = openAt(clock);
+    const at = (claims: Record<string, unknown>) => forge.build({ ...GOOD, claims });
+    const refused = async (token: string) => {
+      await expect(identity.verify(token)).rejects.toMatchObject({ code: 'unauthenticated' });
+      expect(said.join('\n')).not.toContain(token.split('.')[1]);
+    };
+    await refused(at({ iat: { $now: 120 } }));
+    await refused(at({ nbf: { $now: 130 } }));
+    expect(said).toEqual([expect.stringMatching(/^A token was refused that is 120 s ahead of .*clock skew/)]);
+    clock.advance(60_000);
+    await refused(at({ nbf: { $now: 190 } }));
+    expect(said[1]).toContain('is 130 s ahead');
+    await identity.verify(at({ iat: { $now: 65 } }));
+    expect(said[2]).toContain('was taken that is 5 s ahead');
+    await refused(at({ exp: { $now: 49 } }));
+    expect(said[3]).toContain('ended 11 s ago');
+    await refused(at({ exp: { $now: -3_600 } }));
+    // Whoever does not have the key cannot write to the log.
+    await refused(forge.build({ ...GOOD, claims: { iat: { $now: 500 } } }, 'attacker-hs'));
+    expect(said).toHaveLength(4);
   });
 
   it('knows more users than it remembers', async () => {

@@ -18,6 +18,9 @@ export interface JwtCase {
   readonly env?: Readonly<Record<string, string>>;
   readonly fixture?: Readonly<Record<string, unknown>>;
   readonly transport?: Readonly<Record<string, unknown>>;
+  readonly repeat?: number;
+  readonly maxMs?: number;
+  readonly assert?: string;
   readonly expect: { readonly status: number; readonly or?: readonly number[] };
 }
 
@@ -53,12 +56,35 @@ const PAIRS = {
   attacker384: generateKeyPairSync('ec', { namedCurve: 'P-384' }),
 };
 
+/** Claims as a case has them: a value is meant as it is, and `undefined` deletes the claim. */
+export function asCase(claims: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(claims).map(([name, value]) => [name, value === undefined ? null : { $json: value }]),
+  );
+}
+
+/** The public part of a key pair of the corpus, as its issuer publishes it. */
+export function publicJwk(name: 'es1' | 'rs1' | 'es2-standby'): Record<string, unknown> {
+  const [pair, alg, kid] = {
+    es1: [PAIRS.es1, 'ES256', 'es-1'] as const,
+    rs1: [PAIRS.rs1, 'RS256', 'rs-1'] as const,
+    'es2-standby': [PAIRS.es2, 'ES256', 'es-2'] as const,
+  }[name];
+  return { ...pair.publicKey.export({ format: 'jwk' }), alg, kid, use: 'sig', key_ops: ['verify'] };
+}
+
 /** Builds the tokens of the corpus at an instant, with keys of its own. */
 export class JwtForge {
   readonly secret = Buffer.from('a legacy secret of the project, of 48 bytes and more');
 
-  /** @param nowMs the instant that `$now` is relative to. */
-  constructor(private readonly nowMs: number) {}
+  /**
+   * @param nowMs the instant that `$now` is relative to.
+   * @param issuer what `$ISS` stands for.
+   */
+  constructor(
+    private readonly nowMs: number,
+    private readonly issuer = JWT_ISSUER,
+  ) {}
 
   /** The token of a case; `signer` signs it with another key than the case says. */
   build(jwtCase: JwtCase, signer = jwtCase.sign): string {
@@ -89,7 +115,7 @@ export class JwtForge {
   }
 
   private value(value: unknown): unknown {
-    if (typeof value === 'string') return value.replaceAll('$ISS', JWT_ISSUER);
+    if (typeof value === 'string') return value.replaceAll('$ISS', this.issuer);
     if (Array.isArray(value)) return value.map((item) => this.value(item));
     if (typeof value !== 'object' || value === null) return value;
     const json = value as Json;

@@ -4,23 +4,21 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Logger } from '@nestjs/common';
 import { decodeJwt, SignJWT } from 'jose';
 import ts from 'typescript';
-import { Hs256Identity } from '../../src/ports/identity/hs256-identity.js';
 import { issueLocalToken, LOCAL_ISSUER, localSecret } from '../../src/ports/identity/local-secret.js';
+import { TokenIdentity } from '../../src/ports/identity/token-identity.js';
+import { SecretKeys } from '../../src/ports/identity/token-keys.js';
 import { temporaryDataDir } from '../support/data-dir.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { identityContract, type IdentityHarness, USER } from './identity.contract.js';
 
+Logger.overrideLogger(false);
+
 const UNUSABLE = { name: 'EuglenaError', code: 'engine_unavailable' };
 const identityOf = (secret: Uint8Array, clock: ManualClock) =>
-  new Hs256Identity({
-    secret,
-    issuer: LOCAL_ISSUER,
-    audience: 'authenticated',
-    clock,
-    allowAnonymous: false,
-  });
+  new TokenIdentity({ keys: new SecretKeys(secret), issuer: LOCAL_ISSUER, clock });
 
 async function open(): Promise<IdentityHarness> {
   const dataDir = temporaryDataDir();

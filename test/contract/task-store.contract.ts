@@ -3,6 +3,7 @@ import { findBreak } from '../../src/domain/journal.js';
 import { cancellation, workerChange } from '../../src/domain/task-change.js';
 import { type TaskStore } from '../../src/ports/task-store/task-store.port.js';
 import { taskStoreActive } from './task-store.active.js';
+import { taskStoreCallbacks } from './task-store.callbacks.js';
 import { Tasks, type TaskStoreHarness } from './task-store.harness.js';
 import { taskStoreLeases } from './task-store.leases.js';
 import { taskStoreLists } from './task-store.lists.js';
@@ -16,6 +17,7 @@ export function taskStoreContract(name: string, open: () => Promise<TaskStoreHar
     describe('records and journals', () => recordsAndJournals(open));
     describe('leases', () => taskStoreLeases(open));
     describe('outbox and settlements', () => taskStoreWorkLists(open));
+    describe('callbacks', () => taskStoreCallbacks(open));
     describe('active tasks', () => taskStoreActive(open));
     describe('lists', () => taskStoreLists(open));
     describe('watching', () => taskStoreWatching(open));
@@ -52,7 +54,7 @@ function recordsAndJournals(open: () => Promise<TaskStoreHarness>): void {
   });
 
   it('keeps any text as it is', async () => {
-    const creation = tasks.creation('t-1', 'Zoë "\' \\ ; DROP TABLE tasks');
+    const creation = tasks.creation('t-1', 'Zoë "\' \\ ;\nDROP TABLE tasks');
     const mandate = 'zero \0, half a pair \ud83d, a whole one 🦠, \u2028, line\r\nend';
     const change = { ...creation, record: { ...creation.record, mandate } };
     await tasks.committed(change);

@@ -196,6 +196,40 @@ export function taskStoreLeases(open: () => Promise<TaskStoreHarness>): void {
     expect(await tryTick({ lease: work.lease, record: extended })).toBe('lease_lost');
   });
 
+  it('takes a task that it lost from the worker that has it, with its lease', async () => {
+    const lease = { correlationId: 't-1', workerId: 'agent-1', token: 7 };
+    const creation = tasks.creation('t-1');
+    const work = workerChange(creation.record, lease, [tasks.accepted(), tasks.tick()]);
+    const whole = { ...work, expectedSeq: 0, entries: [...creation.entries, ...work.entries] };
+    const record = await tasks.committed(whole);
+    expect(await store.find('t-1')).toEqual(record);
+    expect(await store.journal('t-1', 0, 10)).toEqual(whole.entries);
+    expect((await store.list('alice', { limit: 9 })).tasks).toEqual([record]);
+    expect((await tryClaim('t-1', 'agent-2')).kind).toBe('busy');
+    expect(await store.renew([lease])).toEqual([]);
+    await tasks.step({ lease, record }, tasks.tick());
+    await ranOut();
+    expect(await tasks.claim('t-1', 'agent-2')).toMatchObject({ lease: { token: 8 }, attempt: 1 });
+  });
+
+  it('takes the end of a task that it lost', async () => {
+    const lease = { correlationId: 't-1', workerId: 'agent-1', token: 7 };
+    const creation = tasks.creation('t-1');
+    const given = release({ ...creation.record, status: 'accepted' }, lease, [], 'drain', tasks.now());
+    await tasks.committed({ ...given, expectedSeq: 0, entries: [...creation.entries, ...given.entries] });
+    expect((await tasks.claim('t-1', 'agent-2')).lease.token).toBe(8);
+  });
+
+  it('takes no task that it has from a worker without its lease, whatever that brings', async () => {
+    const lease = { correlationId: 't-1', workerId: 'agent-1', token: 7 };
+    const creation = tasks.creation('t-1');
+    const submitted = await tasks.committed(creation);
+    const work = workerChange(creation.record, lease, [tasks.accepted()]);
+    const whole = { ...work, expectedSeq: 0, entries: [...creation.entries, ...work.entries] };
+    expect(await store.commit(whole)).toEqual({ kind: 'lease_lost' });
+    expect(await store.find('t-1')).toEqual(submitted);
+  });
+
   it('counts the attempts that made no progress', async () => {
     await tasks.submit('t-1');
     const attempts: number[] = [];

@@ -39,13 +39,13 @@ class RedisHarness implements TaskStoreHarness {
 
   static async open(url: string): Promise<RedisHarness> {
     const harness = new RedisHarness(url);
-    await harness.store.watching;
+    await harness.store.listen();
     return harness;
   }
 
   async again(): Promise<TaskStore> {
     const store = this.instance();
-    await store.watching;
+    await store.listen();
     return store;
   }
 
@@ -222,7 +222,7 @@ describe('task store on Redis, when the server fails', () => {
 
   it.each([
     ['maxmemory', '1', '0', /memory limit/],
-    ['min-replicas-to-write', '1', '0', /^Redis failed/],
+    ['min-replicas-to-write', '1', '0', /too few of its replicas/],
   ])('writes nothing of a change that %s refuses', async (setting, refusing, usual, message) => {
     const submitted = await tasks.submit('t-1');
     const work = await tasks.claim('t-1', 'agent-1', 60_000);
@@ -275,7 +275,9 @@ describe('task store on Redis, with a password', () => {
     const connection = connect(start);
     const store = new RedisTaskStore(connection, LEASE_MS);
     const error: unknown = await store.find('t-1').catch((thrown: unknown) => thrown);
-    expect(error).toMatchObject(refusal('Redis refuses the user name or password in REDIS_URL.'));
+    expect(error).toMatchObject(
+      refusal(/^Redis at 127\.0\.0\.1:\d+ refuses the user name or password in REDIS_URL\.$/),
+    );
     expect(inspect(error, { depth: null })).not.toMatch(/secret/);
     await store.close();
     connection.close();

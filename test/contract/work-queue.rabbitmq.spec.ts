@@ -1,12 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { type AddressInfo, connect as connectSocket, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { connect, type Channel } from 'amqplib';
 import { systemClock } from '../../src/config/system-clock.js';
 import { RabbitMqWorkQueue } from '../../src/ports/work-queue/rabbitmq-work-queue.js';
-import { type Delivery, type WorkQueue } from '../../src/ports/work-queue/work-queue.port.js';
+import {
+  type Delivery,
+  UnconfirmedPublish,
+  type WorkQueue,
+} from '../../src/ports/work-queue/work-queue.port.js';
+import { askManagement } from '../support/servers/rabbitmq-management.js';
 import { type RabbitMqServer, startRabbitMq } from '../support/servers/rabbitmq-server.js';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { workQueueContract } from './work-queue.contract.js';
 import { gate, numbered, Scene, textsOf, type WorkQueueHarness } from './work-queue.harness.js';
 
@@ -18,47 +23,12 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(() => server.stop());
 
-/** The wire between one instance and the broker; cutting it is what the broker sees of a crash. */
-class Wire {
-  private readonly sockets = new Set<Socket>();
-
-  private constructor(private readonly listener: Server) {}
-
-  static async to(url: string): Promise<{ wire: Wire; url: string }> {
-    const { hostname, port } = new URL(url);
-    const listener = createServer();
-    const wire = new Wire(listener);
-    listener.on('connection', (near) => {
-      const far = connectSocket(Number(port || 5672), hostname);
-      near.pipe(far).pipe(near);
-      for (const socket of [near, far]) {
-        wire.sockets.add(socket);
-        socket.on('error', () => wire.cut());
-        socket.on('close', () => wire.sockets.delete(socket));
-      }
-    });
-    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
-    const through = new URL(url);
-    through.host = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
-    return { wire, url: through.href };
-  }
-
-  /** Ends what is connected; new connections are let through. */
-  cut(): void {
-    this.sockets.forEach((socket) => socket.destroy());
-  }
-
-  close(): void {
-    this.listener.close();
-    this.cut();
-  }
-}
-
 class RabbitMqHarness implements WorkQueueHarness {
   readonly deliveryLimit = DELIVERY_LIMIT;
   readonly visibilityMs = 100;
   readonly name = `euglena.test.${randomUUID()}`;
-  readonly wires = new Map<WorkQueue, Wire>();
+  /** The network between each instance and the broker; cutting it is what the broker sees of a crash. */
+  readonly wires = new Map<WorkQueue, TcpProxy>();
 
   private constructor(private first: WorkQueue | undefined) {}
 
@@ -74,9 +44,9 @@ class RabbitMqHarness implements WorkQueueHarness {
   }
 
   async again(): Promise<WorkQueue> {
-    const { wire, url } = await Wire.to(server.url);
+    const wire = await startTcpProxy(server.url);
     const queue = new RabbitMqWorkQueue(systemClock, {
-      url,
+      url: wire.url,
       managementUrl: server.managementUrl,
       queueName: this.name,
       deliveryLimit: DELIVERY_LIMIT,
@@ -96,14 +66,14 @@ class RabbitMqHarness implements WorkQueueHarness {
   }
 
   async crash(queue: WorkQueue): Promise<void> {
-    this.wires.get(queue)?.close();
+    await this.wires.get(queue)?.close();
     await queue.close();
   }
 
   async close(): Promise<void> {
     for (const [queue, wire] of this.wires) {
       await queue.close();
-      wire.close();
+      await wire.close();
     }
     await onChannel(async (channel) => {
       await channel.deleteQueue(this.name);
@@ -122,6 +92,25 @@ async function onChannel(work: (channel: Channel) => Promise<void>): Promise<voi
   }
 }
 
+/** How often the broker did these in its life. It counts at intervals: two equal readings are the present. */
+async function operations(
+  managementUrl: string,
+): Promise<Record<'channel_created' | 'queue_declared', number>> {
+  const read = async () => {
+    const answer = await askManagement(managementUrl, '/api/overview');
+    return ((await answer.json()) as { churn_rates: Record<string, number> }).churn_rates;
+  };
+  let last = await read();
+  for (;;) {
+    await delay(500);
+    const { channel_created = 0, queue_declared = 0 } = await read();
+    if (last.channel_created === channel_created && last.queue_declared === queue_declared) {
+      return { channel_created, queue_declared };
+    }
+    last = { channel_created, queue_declared };
+  }
+}
+
 workQueueContract('RabbitMQ', () => RabbitMqHarness.open());
 
 describe('work queue on RabbitMQ, beyond the contract', () => {
@@ -132,6 +121,12 @@ describe('work queue on RabbitMQ, beyond the contract', () => {
     scene = new Scene(harness);
   });
   afterEach(() => harness.close());
+
+  const answers = () =>
+    harness.queue.ping().then(
+      () => true,
+      () => false,
+    );
 
   // Not portable: other adapters have no other clients.
   it('hands out and defers what another AMQP client published with nothing but a body', async () => {
@@ -169,6 +164,73 @@ describe('work queue on RabbitMQ, beyond the contract', () => {
     await expect(scene.publish('lost')).rejects.toMatchObject({ code: 'engine_unavailable' });
     await scene.publish('kept');
     await scene.depthIs({ ready: 1 });
+  });
+
+  // Not portable: the queue is deleted under the adapter.
+  it('consumes again by itself when the broker ended its consumer, from a queue that it declared again', async () => {
+    const { received } = await scene.collect();
+    await onChannel(async (channel) => void (await channel.deleteQueue(harness.name)));
+    const consumers = async () => {
+      let count = 0;
+      await onChannel(async (channel) => {
+        channel.on('error', () => undefined);
+        count = await channel.checkQueue(harness.name).then(
+          ({ consumerCount }) => consumerCount,
+          () => 0,
+        );
+      });
+      return count === 1;
+    };
+    await scene.until('a consumer', consumers);
+    await scene.publish('served');
+    await scene.until('the delivery', () => received.length === 1);
+  });
+
+  // Not portable: what became of a message is unknown only when a network lies between.
+  it.each([
+    ['the broker is silent', (wire: TcpProxy) => wire.silence()],
+    ['the connection ends', (wire: TcpProxy) => wire.cut()],
+  ])('says that a message is unconfirmed when %s behind it, and takes others afterwards', async (_, harm) => {
+    const wire = harness.wires.get(harness.queue);
+    const observer = await harness.again();
+    await scene.publish('first');
+    wire?.delay(60_000);
+    const outcome = scene.publish('unconfirmed').catch((error: unknown) => error);
+    await scene.depthIs({ ready: 2 }, observer);
+    if (wire !== undefined) harm(wire);
+    expect(await outcome).toBeInstanceOf(UnconfirmedPublish);
+    wire?.cut();
+    wire?.heal();
+    await scene.until('it is connected', answers);
+    await scene.publish('last');
+    await scene.depthIs({ ready: 3 }, observer);
+  });
+
+  it('says that a message certainly is not queued when it cannot be sent', async () => {
+    harness.wires.get(harness.queue)?.refuse();
+    await scene.until('the connection is lost', async () => !(await answers()));
+    const refusal = await scene.publish('never').catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code: 'engine_unavailable' });
+    expect(refusal).not.toBeInstanceOf(UnconfirmedPublish);
+    harness.wires.get(harness.queue)?.heal();
+    await scene.until('it is connected', answers);
+    await scene.depthIs({ ready: 0 });
+  });
+
+  // Not portable: counts the broker's operations.
+  it('declares one parking queue for a hundred messages that are deferred at once', async () => {
+    if (server.managementUrl === null) return;
+    const { managementUrl } = server;
+    for (const text of numbered(100)) await scene.publish(text);
+    const before = await operations(managementUrl);
+    await scene.collect((delivery) => (delivery.deliveries === 1 ? delivery.defer(300) : delivery.ack()), {
+      concurrency: 100,
+    });
+    await scene.depthIs({ ready: 0, dead: 0 });
+    const after = await operations(managementUrl);
+    // Those are the consumer's own and the readings of the depth.
+    expect(after.queue_declared - before.queue_declared).toBeLessThan(50);
+    expect(after.channel_created - before.channel_created).toBeLessThan(50);
   });
 
   // Not portable: how the settings of this engine can be wrong.

@@ -16,27 +16,32 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A role in a process of its own. */
-export interface EuglenaProcess {
-  /** Where it listens. */
-  readonly url: string;
+/** A role in a process of its own that has not said `ready` yet, and perhaps never will. */
+export interface LaunchedProcess {
   readonly exited: Promise<Exit>;
+  /** Resolves with `ready`. */
+  readonly ready: Promise<true>;
   /** All that it wrote to stdout and stderr. */
   output(): string;
+  /** All that it wrote to stderr. */
+  errors(): string;
   signal(signal: NodeJS.Signals): void;
   /** Signals and waits for the end. */
   kill(signal: NodeJS.Signals): Promise<Exit>;
 }
 
-/**
- * Starts `node dist/main.js --role <role>` on a free port and waits until it says `ready`. Fails with its output when it
- * ends before, or is not ready in 20 seconds.
- */
-export async function startEuglena(
+/** A role in a process of its own that is ready. */
+export interface EuglenaProcess extends LaunchedProcess {
+  /** Where it listens. */
+  readonly url: string;
+}
+
+/** Starts `node dist/main.js --role <role>` on a free port, unless `env` names one. */
+export function launchEuglena(
   role: Role,
   dataDir: string,
   env: Readonly<Record<string, string>> = {},
-): Promise<EuglenaProcess> {
+): LaunchedProcess {
   const kept = SURROUNDINGS.map((name) => [name, process.env[name]]).filter(
     ([, value]) => value !== undefined,
   );
@@ -46,25 +51,43 @@ export async function startEuglena(
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const written: string[] = [];
-  const output = () => written.join('');
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => written.push(text));
-  }
+  const errors: string[] = [];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => written.push(text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    written.push(text);
+    errors.push(text);
+  });
   const exited = once(child, 'close').then(([code, signal]): Exit => ({ code, signal }));
-  const kill = (signal: NodeJS.Signals): Promise<Exit> => {
-    child.kill(signal);
-    return exited;
-  };
   const ready = new Promise<true>((resolve) => {
     createInterface(child.stdout).on('line', (line) => line === 'ready' && resolve(true));
   });
-  const late = setTimeout(() => child.kill('SIGKILL'), START_LIMIT_MS);
-  const started = await Promise.race([ready, exited.then(() => false)]);
+  return {
+    exited,
+    ready,
+    output: () => written.join(''),
+    errors: () => errors.join(''),
+    signal: (signal) => void child.kill(signal),
+    kill: (signal) => {
+      child.kill(signal);
+      return exited;
+    },
+  };
+}
+
+/** Waits until a launched role says `ready`. Fails with its output when it ends before, or is not ready in 20 seconds. */
+export async function startEuglena(
+  role: Role,
+  dataDir: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<EuglenaProcess> {
+  const launched = launchEuglena(role, dataDir, env);
+  const late = setTimeout(() => launched.signal('SIGKILL'), START_LIMIT_MS);
+  const started = await Promise.race([launched.ready, launched.exited.then(() => false)]);
   clearTimeout(late);
-  const url = BANNER.exec(output())?.[1];
+  const url = BANNER.exec(launched.output())?.[1];
   if (!started || url === undefined) {
-    await kill('SIGKILL');
-    throw new Error(`role ${role} did not start:\n${output()}`);
+    await launched.kill('SIGKILL');
+    throw new Error(`role ${role} did not start:\n${launched.output()}`);
   }
-  return { url, exited, output, signal: (signal) => void child.kill(signal), kill };
+  return { ...launched, url };
 }

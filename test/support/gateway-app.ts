@@ -48,7 +48,13 @@ export async function startGateway({
   env = {},
   clock = systemClock,
   checks = [],
-}: { env?: Environment; clock?: Clock; checks?: readonly HealthCheck[] } = {}): Promise<GatewayApp> {
+  logger = silent,
+}: {
+  env?: Environment;
+  clock?: Clock;
+  checks?: readonly HealthCheck[];
+  logger?: LoggerService;
+} = {}): Promise<GatewayApp> {
   const dataDir = temporaryDataDir();
   const settings = readSettings({ EUGLENA_ROLE: 'gateway', EUGLENA_DATA_DIR: dataDir.path, ...env });
   const imports = [
@@ -58,7 +64,7 @@ export async function startGateway({
     ChecksModule.with(checks),
     HealthModule,
   ];
-  const app = await createHttpApp({ module: RootModule, imports }, settings, silent);
+  const app = await createHttpApp({ module: RootModule, imports }, settings, logger);
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as AddressInfo;
   return {

@@ -21,6 +21,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/callbacks/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The secret that signs the callbacks of your tasks
+         * @description Give it to a Standard Webhooks library where you receive them. It is the same each time.
+         */
+        get: operations["getCallbackSecret"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -191,6 +211,30 @@ export interface components {
         AgentCount: {
             /** @example 3 */
             count: number;
+        };
+        Callback: {
+            /**
+             * Format: uri
+             * @example https://client.example.com/euglena
+             */
+            url: string;
+            /**
+             * @description `waiting`: the end is still to be told. `failed`: it was given up.
+             * @example delivered
+             * @enum {string}
+             */
+            state: "waiting" | "delivered" | "failed";
+            /** @example 1 */
+            attempts: number;
+            /**
+             * @description What the newest attempt failed of.
+             * @example null
+             */
+            last_failure: string | null;
+        };
+        CallbackSecret: {
+            /** @example whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo= */
+            secret: string;
         };
         Component: {
             /** @enum {string} */
@@ -401,6 +445,12 @@ export interface components {
              * @default 50
              */
             max_ticks: number;
+            /**
+             * Format: uri
+             * @description A public https address that is told of the end of the task, by the Standard Webhooks specification. `GET /callbacks/secret` gives the secret that signs it.
+             * @example https://client.example.com/euglena
+             */
+            callback_url?: string;
         };
         Task: {
             /**
@@ -430,6 +480,8 @@ export interface components {
              */
             error: components["schemas"]["Failure"] | null;
             usage: components["schemas"]["Usage"];
+            /** @description Null without a `callback_url`. */
+            callback: components["schemas"]["Callback"] | null;
             /** @example host-7-1a2b3c */
             worker_id: string | null;
             /**
@@ -519,6 +571,159 @@ export interface operations {
                      * @example 0b6f6a0e-5a2f-4f3d-9c0c-3a4c7b1e2d90
                      */
                     "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other failure, such as 408 (too slow), 431 (header too large) or 500. */
+            default: {
+                headers: {
+                    /**
+                     * @description Names the request, in the log too.
+                     * @example 0b6f6a0e-5a2f-4f3d-9c0c-3a4c7b1e2d90
+                     */
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getCallbackSecret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Your secret. */
+            200: {
+                headers: {
+                    /**
+                     * @description Names the request, in the log too.
+                     * @example 0b6f6a0e-5a2f-4f3d-9c0c-3a4c7b1e2d90
+                     */
+                    "X-Request-Id": string;
+                    /**
+                     * @description Requests that are left, and the seconds until all are back.
+                     * @example "user";r=599;t=1
+                     */
+                    RateLimit: string;
+                    /**
+                     * @description Requests that a user may send in 60 seconds.
+                     * @example "user";q=600;w=60
+                     */
+                    "RateLimit-Policy": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CallbackSecret"];
+                };
+            };
+            /** @description `malformed_request`: The request cannot be read. */
+            400: {
+                headers: {
+                    /**
+                     * @description Names the request, in the log too.
+                     * @example 0b6f6a0e-5a2f-4f3d-9c0c-3a4c7b1e2d90
+                     */
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid access token is required. */
+            401: {
+                headers: {
+                    /**
+                     * @description Names the request, in the log too.
+                     * @example 0b6f6a0e-5a2f-4f3d-9c0c-3a4c7b1e2d90
+                     */
+                    "X-Request-Id": string;
+                    /**
+                     * @description RFC 6750.
+                     * @example Bearer realm="euglena", error="invalid_token"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: This caller may not do that. */
+            403: {
+                headers: {
+                    /**
+                     * @description Names the request, in the log too.
+                     * @example 0b6f6a0e-5a2f-4f3d-9c0c-3a4c7b1e2d90
+                     */
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: There is no such thing. */
+            404: {
+                headers: {
+                    /**
+                     * @description Names the request, in the log too.
+                     * @example 0b6f6a0e-5a2f-4f3d-9c0c-3a4c7b1e2d90
+                     */
+                    "X-Request-Id": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: Too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Names the request, in the log too.
+                     * @example 0b6f6a0e-5a2f-4f3d-9c0c-3a4c7b1e2d90
+                     */
+                    "X-Request-Id": string;
+                    /**
+                     * @description Seconds.
+                     * @example 30
+                     */
+                    "Retry-After": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `engine_unavailable`: A component is not available. */
+            503: {
+                headers: {
+                    /**
+                     * @description Names the request, in the log too.
+                     * @example 0b6f6a0e-5a2f-4f3d-9c0c-3a4c7b1e2d90
+                     */
+                    "X-Request-Id": string;
+                    /**
+                     * @description Seconds.
+                     * @example 5
+                     */
+                    "Retry-After": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -982,6 +1187,12 @@ export interface operations {
                      *             "prompt_tokens": 5310,
                      *             "completion_tokens": 412
                      *           },
+                     *           "callback": {
+                     *             "url": "https://client.example.com/euglena",
+                     *             "state": "delivered",
+                     *             "attempts": 1,
+                     *             "last_failure": null
+                     *           },
                      *           "worker_id": "host-7-1a2b3c",
                      *           "created_at": "2026-01-15T12:00:04.512Z",
                      *           "updated_at": "2026-01-15T12:00:04.512Z",
@@ -1130,7 +1341,8 @@ export interface operations {
                 /**
                  * @example {
                  *       "mandate": "Which ports does Euglena have, and what serves each of them on one host?",
-                 *       "max_ticks": 50
+                 *       "max_ticks": 50,
+                 *       "callback_url": "https://client.example.com/euglena"
                  *     }
                  */
                 "application/json": components["schemas"]["SubmitTask"];
@@ -1218,6 +1430,7 @@ export interface operations {
                      *         "prompt_tokens": 0,
                      *         "completion_tokens": 0
                      *       },
+                     *       "callback": null,
                      *       "worker_id": null,
                      *       "created_at": "2026-01-15T12:00:00.000Z",
                      *       "updated_at": "2026-01-15T12:00:00.000Z",
@@ -1447,6 +1660,12 @@ export interface operations {
                      *         "prompt_tokens": 5310,
                      *         "completion_tokens": 412
                      *       },
+                     *       "callback": {
+                     *         "url": "https://client.example.com/euglena",
+                     *         "state": "delivered",
+                     *         "attempts": 1,
+                     *         "last_failure": null
+                     *       },
                      *       "worker_id": "host-7-1a2b3c",
                      *       "created_at": "2026-01-15T12:00:04.512Z",
                      *       "updated_at": "2026-01-15T12:00:04.512Z",
@@ -1633,6 +1852,12 @@ export interface operations {
                      *         "model_calls": 4,
                      *         "prompt_tokens": 5310,
                      *         "completion_tokens": 412
+                     *       },
+                     *       "callback": {
+                     *         "url": "https://client.example.com/euglena",
+                     *         "state": "delivered",
+                     *         "attempts": 1,
+                     *         "last_failure": null
                      *       },
                      *       "worker_id": "host-7-1a2b3c",
                      *       "created_at": "2026-01-15T12:00:04.512Z",
@@ -2054,6 +2279,7 @@ export interface operations {
                      *         "prompt_tokens": 0,
                      *         "completion_tokens": 0
                      *       },
+                     *       "callback": null,
                      *       "worker_id": null,
                      *       "created_at": "2026-01-15T12:00:00.000Z",
                      *       "updated_at": "2026-01-15T12:00:00.000Z",

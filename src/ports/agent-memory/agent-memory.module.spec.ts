@@ -8,6 +8,7 @@ import { EmbeddedDatabaseHandle } from '../embedded/embedded-database.module.js'
 import { AgentMemoryModule } from './agent-memory.module.js';
 import { AGENT_MEMORY } from './agent-memory.port.js';
 import { ChromaAgentMemory } from './chroma-agent-memory.js';
+import { RestingAgentMemory } from './resting-agent-memory.js';
 import { SqliteAgentMemory } from './sqlite-agent-memory.js';
 
 describe('the choice of an agent memory', () => {
@@ -20,7 +21,9 @@ describe('the choice of an agent memory', () => {
     const app = await Test.createTestingModule({
       imports: [SettingsModule.with(settings, systemClock), AgentMemoryModule],
     }).compile();
-    expect(app.get(AGENT_MEMORY)).toBeInstanceOf(adapter);
+    const memory: unknown = app.get(AGENT_MEMORY);
+    expect(memory instanceof RestingAgentMemory ? memory.engine : memory).toBeInstanceOf(adapter);
+    expect(memory instanceof RestingAgentMemory).toBe(adapter === ChromaAgentMemory);
     await app.close();
     app.get(EmbeddedDatabaseHandle, { strict: false }).close();
     dataDir.remove();

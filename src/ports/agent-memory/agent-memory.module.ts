@@ -11,6 +11,7 @@ import { AGENT_MEMORY, type AgentMemory } from './agent-memory.port.js';
 import { ChromaAgentMemory } from './chroma-agent-memory.js';
 import { HashedEmbedding } from './hashed-embedding.js';
 import { OpenAiEmbedding } from './openai-embedding.js';
+import { RestingAgentMemory } from './resting-agent-memory.js';
 import { SqliteAgentMemory } from './sqlite-agent-memory.js';
 import { type TextEmbedding } from './text-embedding.js';
 
@@ -22,7 +23,10 @@ import { type TextEmbedding } from './text-embedding.js';
       useFactory: ({ chromaUrl, model }: Settings, open: OpenEmbedded, clock: Clock): AgentMemory =>
         chromaUrl === null
           ? new SqliteAgentMemory(open())
-          : new ChromaAgentMemory({ url: chromaUrl }, embeddingFor(model), clock),
+          : new RestingAgentMemory(
+              new ChromaAgentMemory({ url: chromaUrl }, embeddingFor(model), clock),
+              clock,
+            ),
       inject: [SETTINGS, OPEN_EMBEDDED, CLOCK],
     },
   ],

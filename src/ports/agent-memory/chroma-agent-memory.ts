@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { ChromaClient, ChromaNotFoundError, type Collection } from 'chromadb';
+import { ChromaClient, ChromaConnectionError, ChromaNotFoundError, type Collection } from 'chromadb';
 import { type Clock } from '../../domain/clock.js';
 import { EuglenaError } from '../../domain/errors.js';
 import { type Passage } from '../../domain/situation.js';
@@ -33,6 +33,7 @@ export class ChromaAgentMemory implements AgentMemory {
   private readonly calls = new Set<AbortController>();
   private readonly collection: string;
   private readonly address: { host: string; port: number; ssl: boolean; headers?: Record<string, string> };
+  private readonly place: string;
   private collectionId: string | null = null;
 
   constructor(
@@ -42,6 +43,7 @@ export class ChromaAgentMemory implements AgentMemory {
   ) {
     this.collection = server.collection ?? COLLECTION;
     this.address = addressOf(new URL(server.url));
+    this.place = `ChromaDB at ${new URL(server.url).host}`;
   }
 
   async remember(correlationId: string, passages: readonly Passage[]): Promise<void> {
@@ -112,7 +114,8 @@ export class ChromaAgentMemory implements AgentMemory {
     try {
       return await work(call.signal);
     } catch (error) {
-      if (call.signal.aborted) throw unavailable(`gave no answer within ${STEP_BUDGET_MS / 1_000} s`, error);
+      if (call.signal.aborted)
+        throw this.unavailable(`gave no answer within ${STEP_BUDGET_MS / 1_000} s`, error);
       throw error instanceof EuglenaError ? error : this.explained(error);
     } finally {
       this.calls.delete(call);
@@ -157,7 +160,15 @@ export class ChromaAgentMemory implements AgentMemory {
 
   private explained(error: unknown): EuglenaError {
     if (error instanceof Error && /embedding with dimension/.test(error.message)) return this.mismatch();
-    return unavailable(error instanceof Error ? `cannot be used (${error.name})` : 'cannot be used', error);
+    if (error instanceof ChromaConnectionError) return this.unavailable('cannot be reached', error);
+    return this.unavailable(
+      error instanceof Error ? `cannot be used (${error.name})` : 'cannot be used',
+      error,
+    );
+  }
+
+  private unavailable(what: string, cause: unknown): EuglenaError {
+    return new EuglenaError('engine_unavailable', `${this.place} ${what}.`, { cause });
   }
 
   private mismatch(): EuglenaError {
@@ -188,8 +199,4 @@ function idOf(...parts: string[]): string {
 function slices<T>(all: readonly T[], size: number): T[][] {
   const count = Math.ceil(all.length / size);
   return Array.from({ length: count }, (_, i) => all.slice(i * size, (i + 1) * size));
-}
-
-function unavailable(what: string, cause: unknown): EuglenaError {
-  return new EuglenaError('engine_unavailable', `ChromaDB ${what}.`, { cause });
 }

@@ -2,27 +2,20 @@ import { Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { CLOCK, SETTINGS } from '../../config/settings.module.js';
 import { type Settings } from '../../config/settings.js';
 import { type Clock } from '../../domain/clock.js';
-import { AUTHENTICATED } from './access-token.js';
-import { Hs256Identity } from './hs256-identity.js';
 import { IDENTITY, type Identity } from './identity.port.js';
 import { LOCAL_ISSUER, localSecret } from './local-secret.js';
+import { supabaseIdentity } from './supabase-identity.js';
+import { TokenIdentity } from './token-identity.js';
+import { SecretKeys } from './token-keys.js';
 
-/** The key and the issuer of the tokens that are good here: the Supabase project's, else this host's own. */
-function trust({ supabase, dataDir }: Settings): { secret: Uint8Array; issuer: string | null } {
-  if (supabase.jwtSecret === null) return { secret: localSecret(dataDir), issuer: LOCAL_ISSUER };
-  const issuer = supabase.url === null ? null : `${supabase.url.replace(/\/+$/, '')}/auth/v1`;
-  return { secret: new TextEncoder().encode(supabase.jwtSecret), issuer };
+/** Whose tokens are good here: the Supabase project's, else this host's own. */
+function open({ supabase, dataDir }: Settings, clock: Clock): Identity {
+  if (supabase.url !== null || supabase.jwtSecret !== null) return supabaseIdentity(supabase, clock);
+  return new TokenIdentity({ keys: new SecretKeys(localSecret(dataDir)), issuer: LOCAL_ISSUER, clock });
 }
 
 @Module({
-  providers: [
-    {
-      provide: IDENTITY,
-      useFactory: (settings: Settings, clock: Clock): Identity =>
-        new Hs256Identity({ ...trust(settings), audience: AUTHENTICATED, clock, allowAnonymous: false }),
-      inject: [SETTINGS, CLOCK],
-    },
-  ],
+  providers: [{ provide: IDENTITY, useFactory: open, inject: [SETTINGS, CLOCK] }],
   exports: [IDENTITY],
 })
 export class IdentityModule implements OnApplicationShutdown {

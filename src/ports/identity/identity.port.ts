@@ -8,7 +8,10 @@ export interface Caller {
   readonly expiresAt: number;
 }
 
-/** Tells who a token belongs to. Rejects with {@link EuglenaError} `unauthenticated` or `forbidden`. */
+/**
+ * Tells who a token belongs to. Rejects with {@link EuglenaError} `unauthenticated` or `forbidden`, or with
+ * `engine_unavailable` when whoever knows cannot be asked.
+ */
 export interface Identity {
   verify(token: string): Promise<Caller>;
   ping(): Promise<void>;

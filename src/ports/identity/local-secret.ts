@@ -99,7 +99,9 @@ export async function issueLocalToken({
     throw new EuglenaError('invalid_field', `A token is good for 1 to ${LIFETIME_MAX_SECONDS} seconds.`);
   }
   const now = Math.floor(clock.now() / 1_000);
-  return new SignJWT({ role: AUTHENTICATED, session_id: randomUUID() })
+  // The Auth server of the other issuer knows nothing of this session, so nobody could ask it.
+  const confirmed = issuedBy === undefined ? {} : { email_confirmed: true };
+  return new SignJWT({ role: AUTHENTICATED, session_id: randomUUID(), ...confirmed })
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
     .setIssuer(issuedBy?.issuer ?? LOCAL_ISSUER)
     .setAudience(AUTHENTICATED)

@@ -6,10 +6,13 @@ import { Test } from '@nestjs/testing';
 import { temporaryDataDir } from '../../../test/support/data-dir.js';
 import { ManualClock } from '../../../test/support/manual-clock.js';
 import { SettingsModule } from '../../config/settings.module.js';
-import { type Environment, readSettings } from '../../config/settings.js';
+import { type Environment, InvalidSettings, readSettings } from '../../config/settings.js';
 import { EmbeddedDatabaseHandle } from '../embedded/embedded-database.module.js';
 import { QuotaModule } from './quota.module.js';
 import { QUOTA, type Quota } from './quota.port.js';
+import { SqliteQuota } from './sqlite-quota.js';
+import { SupabaseQuota } from './supabase-quota.js';
+import { UnlimitedQuota } from './unlimited-quota.js';
 
 class Listener implements LoggerService {
   readonly warnings: string[] = [];
@@ -60,5 +63,30 @@ describe('QuotaModule', () => {
     });
     expect(warnings).toEqual([expect.stringContaining('GATEWAY_TEST_MODE')]);
     expect(opened).toBe(false);
+  });
+
+  it('refuses test mode in production', () => {
+    const refused = () => readSettings({ GATEWAY_TEST_MODE: 'true', NODE_ENV: 'production' });
+    expect(refused).toThrow(InvalidSettings);
+    expect(refused).toThrow('GATEWAY_TEST_MODE: switches the quota off and is refused');
+  });
+
+  const PROJECT = { SUPABASE_URL: 'http://127.0.0.1:9', SUPABASE_API_KEY: 'key-of-the-service-role' };
+  it.each<[string, Environment, new (...given: never[]) => Quota, boolean]>([
+    ['nothing', {}, SqliteQuota, true],
+    ['an address alone', { SUPABASE_URL: PROJECT.SUPABASE_URL }, SqliteQuota, true],
+    ['an address and a key', PROJECT, SupabaseQuota, false],
+    ['test mode beside them', { ...PROJECT, GATEWAY_TEST_MODE: 'true' }, UnlimitedQuota, false],
+  ])('chooses by what is set: %s', async (_what, env, adapter, opensDatabase) => {
+    const { opened } = await withQuota(env, async (quota) => {
+      expect(quota).toBeInstanceOf(adapter);
+    });
+    expect(opened).toBe(opensDatabase);
+  });
+
+  it('refuses a key without an address, and does not repeat the key', () => {
+    const refused = () => readSettings({ SUPABASE_API_KEY: PROJECT.SUPABASE_API_KEY });
+    expect(refused).toThrow('SUPABASE_URL: needed by SUPABASE_API_KEY');
+    expect(refused).not.toThrow(PROJECT.SUPABASE_API_KEY);
   });
 });

@@ -11,15 +11,25 @@ import { QUOTA, type Quota } from './quota.port.js';
 import { SqliteQuota } from './sqlite-quota.js';
 import { UnlimitedQuota } from './unlimited-quota.js';
 
+/** `GATEWAY_TEST_MODE` wins over a project, and a project with a key over the data folder. */
+async function openQuota(
+  { gateway: { testMode, dailyTickLimit }, supabase: { url, apiKey } }: Settings,
+  open: OpenEmbedded,
+  clock: Clock,
+): Promise<Quota> {
+  if (testMode) return new UnlimitedQuota(clock, dailyTickLimit);
+  if (url === null || apiKey === null) return new SqliteQuota(open(), clock, dailyTickLimit);
+  // Its client takes 10 MB of memory: loaded only where it is used.
+  const { SupabaseQuota } = await import('./supabase-quota.js');
+  return new SupabaseQuota({ url, apiKey }, clock, dailyTickLimit);
+}
+
 @Module({
   imports: [EmbeddedDatabaseModule],
   providers: [
     {
       provide: QUOTA,
-      useFactory: ({ gateway }: Settings, open: OpenEmbedded, clock: Clock): Quota =>
-        gateway.testMode
-          ? new UnlimitedQuota(clock, gateway.dailyTickLimit)
-          : new SqliteQuota(open(), clock, gateway.dailyTickLimit),
+      useFactory: openQuota,
       inject: [SETTINGS, OPEN_EMBEDDED, CLOCK],
     },
   ],

@@ -1,25 +1,29 @@
+import { once } from 'node:events';
 import { Logger } from '@nestjs/common';
 import { Redis } from 'ioredis';
-import { EuglenaError } from '../../domain/errors.js';
+import { EngineRefusal, EuglenaError } from '../../domain/errors.js';
 
 /** How long a command may take, connecting included, in ms. */
 const PATIENCE_MS = 3_000;
 const LONGEST_RECONNECT_MS = 1_000;
 
-/** What Redis itself refuses, and what an operator should know of it. Redis starts each error with its code. */
-const REFUSALS: readonly (readonly [sign: RegExp, detail: string])[] = [
-  [/^READONLY/, 'Redis is a read-only replica; REDIS_URL must name the primary.'],
-  [/^OOM/, 'Redis takes no writes: its memory limit (maxmemory) is reached.'],
-  [/^MISCONF/, 'Redis takes no writes: it cannot save its data to disk.'],
-  [
-    /^(NOAUTH|WRONGPASS|NOPERM|ERR invalid password)/,
-    'Redis refuses the user name or password in REDIS_URL.',
-  ],
-  [/^LOADING/, 'Redis is still loading its data.'],
-  [/timed out|timeout/i, 'Redis did not answer in time.'],
+/** What Redis refuses until somebody changes its settings or ours. It starts each error with its code. */
+const REFUSALS: readonly (readonly [sign: RegExp, problem: string])[] = [
+  [/^READONLY/, 'is a read-only replica; REDIS_URL must name the primary'],
+  [/^OOM/, 'takes no writes: its memory limit (maxmemory) is reached'],
+  [/^MISCONF/, 'takes no writes: it cannot save its data to disk'],
+  [/^(NOAUTH|WRONGPASS|ERR invalid password)/, 'refuses the user name or password in REDIS_URL'],
+  [/^NOPERM/, 'does not let the user in REDIS_URL do what is needed'],
+];
+/** What mends itself, or nobody knows whether. */
+const TROUBLES: typeof REFUSALS = [
+  [/^NOREPLICAS/, 'takes no writes: too few of its replicas are there'],
+  [/^LOADING/, 'is still loading its data'],
+  [/^Protocol error/i, 'does not speak as Redis does'],
+  [/timed out|timeout/i, 'did not answer in time'],
   [
     /max retries|connection is closed|connection close|ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH/i,
-    'Redis cannot be reached.',
+    'cannot be reached',
   ],
 ];
 
@@ -35,13 +39,16 @@ export class RedisConnection {
   private readonly logger = new Logger('Redis');
   private readonly client: Redis;
   private subscriber: Redis | undefined;
+  private readonly place: string;
   private complained = '';
+  private connecting: Promise<void> | undefined;
 
   /** `prefix` stands before every key and channel, so that several installations can share a server. */
   constructor(
     url: string,
     readonly prefix = '',
   ) {
+    this.place = `Redis at ${new URL(url).host}`;
     this.client = new Redis(url, {
       lazyConnect: true,
       enableAutoPipelining: true,
@@ -62,19 +69,31 @@ export class RedisConnection {
   }
 
   /**
-   * Sends a command.
+   * Sends a command. While there is no connection it waits for one attempt to connect, and is not sent when that fails.
    * @throws EuglenaError `engine_unavailable` whatever goes wrong, 3 s from now at the latest.
    */
   async run<T>(command: (client: Redis) => Promise<T>): Promise<T> {
     // A command may wait behind others that time out, so the client's own limit for each does not bound the sum.
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error('timed out')), PATIENCE_MS);
-    });
+    let late = false;
+    let sent = false;
     try {
-      return await Promise.race([command(this.client), late]);
+      return await new Promise<T>((resolve, reject) => {
+        timer = setTimeout(() => {
+          late = true;
+          reject(new Error('timed out'));
+        }, PATIENCE_MS);
+        const send = () => {
+          // Its caller has been told that it was not sent.
+          if (late) return;
+          sent = true;
+          command(this.client).then(resolve, reject);
+        };
+        if (this.client.status === 'ready') send();
+        else this.connected().then(send, reject);
+      });
     } catch (error) {
-      throw unavailable(error);
+      throw this.unavailable(error, !sent);
     } finally {
       clearTimeout(timer);
     }
@@ -87,8 +106,10 @@ export class RedisConnection {
     return (...args) => this.run(async () => commands[name]?.(this.prefix, ...args));
   }
 
+  /** Rejects when Redis cannot be reached, and also when it takes no writes. */
   async ping(): Promise<void> {
-    await this.run((client) => client.ping());
+    // Refused like any write (replica, memory, disk), yet it writes nothing: the key is never there.
+    await this.run((client) => client.set(`${this.prefix}tasks:probe`, '', 'PX', 1, 'XX'));
   }
 
   /**
@@ -119,6 +140,29 @@ export class RedisConnection {
     this.subscriber?.disconnect();
   }
 
+  /** Resolves when commands can be sent; rejects when the next attempt to connect fails. */
+  private connected(): Promise<void> {
+    this.connecting ??= this.nextAttempt().finally(() => (this.connecting = undefined));
+    return this.connecting;
+  }
+
+  /** The client's own queue for such a time would send a command late, after its caller was told that it failed. */
+  private async nextAttempt(): Promise<void> {
+    const { client } = this;
+    if (client.status === 'end') throw new Error('connection is closed');
+    if (client.status === 'wait') client.connect().catch(() => undefined);
+    const decided = new AbortController();
+    const { signal } = decided;
+    const lost = async (event: string): Promise<never> => {
+      await once(client, event, { signal });
+      throw new Error('connection is closed');
+    };
+    // Each of the three rejects with the client's `error`, if there is one: it says best what is wrong.
+    await Promise.race([once(client, 'ready', { signal }), lost('close'), lost('end')]).finally(() =>
+      decided.abort(),
+    );
+  }
+
   private openSubscriber(): Redis {
     if (this.subscriber === undefined) {
       // Every `subscribe` of ours subscribes anew by itself, so that it learns when.
@@ -132,23 +176,29 @@ export class RedisConnection {
 
   /** Once for each outage: a client that tries again each second must not fill the log. */
   private complain(error: Error): void {
-    const { message } = unavailable(error);
+    const { message } = this.unavailable(error);
     if (message === this.complained) return;
     this.complained = message;
     this.logger.warn(message);
   }
 
   private recovered(): void {
-    if (this.complained !== '') this.logger.log('Redis answers again.');
+    if (this.complained !== '') this.logger.log(`${this.place} answers again.`);
     this.complained = '';
   }
-}
 
-/** The vendor's error stays behind: it carries the command with its arguments, the password among them. */
-function unavailable(error: unknown): EuglenaError {
-  if (error instanceof EuglenaError) return error;
-  const { message = '', code = '' } = Object(error) as { message?: string; code?: string };
-  const known = REFUSALS.find(([sign]) => sign.test(`${message} ${code}`))?.[1];
-  if (known !== undefined) return new EuglenaError('engine_unavailable', known);
-  return new EuglenaError('engine_unavailable', 'Redis failed.', { cause: new Error(message) });
+  /** The vendor's error stays behind: it carries the command with its arguments, the password among them. */
+  private unavailable(error: unknown, nothingDone = false): EuglenaError {
+    if (error instanceof EuglenaError) return error;
+    const { message = '', code = '' } = Object(error) as { message?: string; code?: string };
+    const among = (known: typeof REFUSALS) => known.find(([sign]) => sign.test(`${message} ${code}`))?.[1];
+    const refusal = among(REFUSALS);
+    if (refusal !== undefined) return new EngineRefusal(`${this.place} ${refusal}.`, { nothingDone });
+    const trouble = among(TROUBLES);
+    if (trouble !== undefined) {
+      return new EuglenaError('engine_unavailable', `${this.place} ${trouble}.`, { nothingDone });
+    }
+    const cause = new Error(message);
+    return new EuglenaError('engine_unavailable', `${this.place} failed.`, { nothingDone, cause });
+  }
 }

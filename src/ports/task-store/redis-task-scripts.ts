@@ -10,9 +10,9 @@
  * | `tasks:user:<owner>` | sorted set | ids by creation |
  * | `tasks:active:<owner>` | set | ids of unfinished tasks |
  * | `tasks:finished` | sorted set | ids of terminal tasks by their end |
- * | `tasks:outbox`, `tasks:settlements` | sorted set | ids by age, of entries that nobody took yet |
+ * | `tasks:outbox`, `tasks:settlements`, `tasks:callbacks` | sorted set | ids by age, of entries that nobody took yet |
  * | …`:held` | sorted set | ids of taken entries by the end of their hold |
- * | …`:body` | hash | by id: `<seq> <JSON>` |
+ * | …`:body` | hash | by id: `<seq> <JSON>`, for a callback `<seq> <id>` |
  *
  * Their keys follow from ids that only the data tells, so that they cannot be named beforehand, as a Redis Cluster would
  * need: this is for one primary, with or without replicas.
@@ -49,50 +49,68 @@ local function remove(id)
   redis.call('ZREM', P .. 'tasks:finished', id)
   drop('tasks:outbox', id)
   drop('tasks:settlements', id)
+  drop('tasks:callbacks', id)
 end
 `;
 
 /**
- * A change as arguments: 2 id, 3 record, 4 expected seq, 5 `=owner` or empty, 6 creation, 7 end or empty, 8 whether the
- * lease ends, 9 whether the attempts start anew, 10 outbox or empty, 11 settlement or empty, 12 token or empty,
- * 13 worker, 14 length of the lease in ms, 15 limit of active tasks or empty, then the journal entries.
+ * A change as arguments: 2 its short fields, 3 record, 4 outbox or empty, 5 settlement or empty, then the journal entries.
+ * The short fields, with line feeds between: id, expected seq, creation, end or empty, whether the lease ends, whether the
+ * attempts start anew, token or empty, worker, length of the lease in ms, limit of active tasks or empty, whether
+ * the end is told to a callback, `=owner` or empty.
  */
 const WRITE = `
-local FIRST_ENTRY = 16
-local id, expected = ARGV[2], tonumber(ARGV[4])
-local owner = string.sub(ARGV[5], 2)
+local FIRST_ENTRY = 6
+local id, seq, created, finished, ends, anew, token, worker, length, limit, calls_back, owned =
+  string.match(ARGV[2], '${'([^\\n]*)\\n'.repeat(11)}(.*)$')
+local expected = tonumber(seq)
+local owner = string.sub(owned, 2)
 local active = P .. 'tasks:active:' .. owner
 local function write(at)
+  local lease = {}
+  local function set(field, value)
+    lease[#lease + 1] = field
+    lease[#lease + 1] = value
+  end
   redis.call('SET', key(id), ARGV[3])
   for i = FIRST_ENTRY, #ARGV do
     redis.call('XADD', key(id, ':journal'), text(expected + i - FIRST_ENTRY + 1) .. '-0', 'entry', ARGV[i])
   end
-  if expected == 0 and ARGV[5] ~= '' then
-    redis.call('ZADD', P .. 'tasks:user:' .. owner, ARGV[6], id)
-    redis.call('HSET', key(id, ':lease'), 'owner', owner)
+  if expected == 0 and owned ~= '' then
+    redis.call('ZADD', P .. 'tasks:user:' .. owner, created, id)
+    set('owner', owner)
   end
-  if ARGV[7] ~= '' then
-    redis.call('ZADD', P .. 'tasks:finished', ARGV[7], id)
-    redis.call('SREM', active, id)
-  elseif redis.call('ZREM', P .. 'tasks:finished', id) == 1 or expected == 0 then
-    if ARGV[5] ~= '' then redis.call('SADD', active, id) end
+  if finished ~= '' then
+    redis.call('ZADD', P .. 'tasks:finished', finished, id)
+    if owned ~= '' then redis.call('SREM', active, id) end
+  elseif expected == 0 or anew == '1' and redis.call('ZREM', P .. 'tasks:finished', id) == 1 then
+    if owned ~= '' then redis.call('SADD', active, id) end
   end
-  if ARGV[8] == '1' then redis.call('HSET', key(id, ':lease'), 'expires_at', '0')
-  elseif ARGV[12] ~= '' then redis.call('HSET', key(id, ':lease'), 'expires_at', text(at + ARGV[14])) end
-  if ARGV[9] == '1' then redis.call('HSET', key(id, ':lease'), 'attempts', '0') end
-  local seq = text(expected + #ARGV - FIRST_ENTRY + 1)
-  if ARGV[10] ~= '' then put('tasks:outbox', id, seq, ARGV[10], at) end
-  if ARGV[11] ~= '' then put('tasks:settlements', id, seq, ARGV[11], at) end
+  if ends == '1' then set('expires_at', '0')
+  elseif token ~= '' then set('expires_at', text(at + length)) end
+  if expected == 0 and token ~= '' then
+    set('token', token)
+    set('worker', worker)
+  end
+  if anew == '1' then set('attempts', '0') end
+  if #lease > 0 then redis.call('HSET', key(id, ':lease'), unpack(lease)) end
+  local last = text(expected + #ARGV - FIRST_ENTRY + 1)
+  if ARGV[4] ~= '' then put('tasks:outbox', id, last, ARGV[4], at) end
+  if ARGV[5] ~= '' then put('tasks:settlements', id, last, ARGV[5], at) end
+  if calls_back == '1' then put('tasks:callbacks', id, last, id, at) end
   redis.call('PUBLISH', P .. 'tasks:changed', id)
+  if ends == '1' and token == '' then redis.call('PUBLISH', P .. 'tasks:ended', id) end
 end
 `;
 
 /** Answers the outcome's kind. */
 export const COMMIT = `${PRELUDE}${WRITE}
 local at = now()
-if ARGV[12] ~= '' and not holds(id, ARGV[12], ARGV[13], at) then return 'lease_lost' end
-if redis.call('XLEN', key(id, ':journal')) ~= expected then return 'conflict' end
-if ARGV[15] ~= '' and redis.call('SCARD', active) >= tonumber(ARGV[15]) then return 'too_many_active' end
+local stored = redis.call('XLEN', key(id, ':journal'))
+local is_lost = expected == 0 and stored == 0
+if token ~= '' and not is_lost and not holds(id, token, worker, at) then return 'lease_lost' end
+if stored ~= expected then return 'conflict' end
+if limit ~= '' and redis.call('SCARD', active) >= tonumber(limit) then return 'too_many_active' end
 write(at)
 return 'committed'
 `;
@@ -107,10 +125,10 @@ if not is_new then
   if expires > at then return { 'busy', text(expires - at) } end
 end
 if is_new then write(at) end
-local token = redis.call('HINCRBY', key(id, ':lease'), 'token', 1)
+local claims = redis.call('HINCRBY', key(id, ':lease'), 'token', 1)
 local attempt = redis.call('HINCRBY', key(id, ':lease'), 'attempts', 1)
-redis.call('HSET', key(id, ':lease'), 'worker', ARGV[13], 'expires_at', text(at + ARGV[14]))
-local answer = { 'claimed', text(token), text(attempt), redis.call('GET', key(id)) or '' }
+redis.call('HSET', key(id, ':lease'), 'worker', worker, 'expires_at', text(at + length))
+local answer = { 'claimed', text(claims), text(attempt), redis.call('GET', key(id)) or '' }
 for _, entry in ipairs(redis.call('XRANGE', key(id, ':journal'), '-', '+')) do
   answer[#answer + 1] = entry[2][2]
 end
@@ -203,6 +221,17 @@ for _, id in ipairs(ids) do
   redis.call('ZADD', P .. list .. ':held', text(at + ARGV[5]), id)
 end
 return answer
+`;
+
+/** 2 list, 3 id, 4 seq, 5 wait in ms until the entry is handed out again. */
+export const HOLD = `${PRELUDE}
+local list, id = ARGV[2], ARGV[3]
+local body = redis.call('HGET', P .. list .. ':body', id)
+if body and string.match(body, '^%d+') == ARGV[4] then
+  redis.call('ZREM', P .. list, id)
+  redis.call('ZADD', P .. list .. ':held', text(now() + ARGV[5]), id)
+end
+return 0
 `;
 
 /** 2 list, then id and seq of each entry. */

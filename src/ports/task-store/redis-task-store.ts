@@ -4,7 +4,17 @@ import { isTerminal } from '../../domain/lifecycle.js';
 import { type TaskRecord, type TaskStatus, taskToJson } from '../../domain/task.js';
 import { type Lease, type Settlement, type TaskChange } from '../../domain/task-change.js';
 import { type RedisConnection } from '../redis/redis-connection.js';
-import { CLAIM, CLEAR, COMMIT, LIST, MOVE_LEASE_ENDS, PURGE, TAKE, WITHDRAW } from './redis-task-scripts.js';
+import {
+  CLAIM,
+  CLEAR,
+  COMMIT,
+  HOLD,
+  LIST,
+  MOVE_LEASE_ENDS,
+  PURGE,
+  TAKE,
+  WITHDRAW,
+} from './redis-task-scripts.js';
 import { RedisTaskWatch } from './redis-task-watch.js';
 import { cursorBehind, readCursor, readEntry, readRecord } from './stored-task.js';
 import {
@@ -19,13 +29,15 @@ import {
 
 const OUTBOX = 'tasks:outbox';
 const SETTLEMENTS = 'tasks:settlements';
+const CALLBACKS = 'tasks:callbacks';
 /** How many of a user's tasks one call of `list` looks at; a filter that finds less gives a shorter page. */
 const LOOKED_AT = 1_000;
 
 /** Tasks in Redis. Each method is one round trip. Durable as Redis is: see its `appendfsync`. */
 export class RedisTaskStore implements TaskStore {
   private readonly scripts;
-  private readonly watchers: RedisTaskWatch;
+  private readonly changes: RedisTaskWatch;
+  private readonly ends: RedisTaskWatch;
 
   /** `leaseMs`: how long a lease lasts after a commit or a renewal. */
   constructor(
@@ -40,14 +52,16 @@ export class RedisTaskStore implements TaskStore {
       withdraw: connection.script('taskWithdraw', WITHDRAW),
       take: connection.script('taskTake', TAKE),
       clear: connection.script('taskClear', CLEAR),
+      hold: connection.script('taskHold', HOLD),
       purge: connection.script('taskPurge', PURGE),
     };
-    this.watchers = new RedisTaskWatch(connection);
+    this.changes = new RedisTaskWatch(connection, 'tasks:changed');
+    this.ends = new RedisTaskWatch(connection, 'tasks:ended');
   }
 
-  /** Resolves once {@link watch} hears of changes, which takes a moment after the start. */
-  get watching(): Promise<void> {
-    return this.watchers.ready;
+  /** Begins to listen, and resolves once {@link watch} and {@link watchEnd} hear. Without it they begin when first used. */
+  async listen(): Promise<void> {
+    await Promise.all([this.changes.ready(), this.ends.ready()]);
   }
 
   async find(correlationId: string): Promise<TaskRecord | null> {
@@ -56,16 +70,16 @@ export class RedisTaskStore implements TaskStore {
   }
 
   async commit(change: TaskChange): Promise<CommitOutcome> {
-    const { lease, activeLimit = '' } = change;
-    const fence = [lease?.token ?? '', lease?.workerId ?? '', this.leaseMs, activeLimit];
-    const kind = await this.scripts.commit(...changeFields(change), ...fence, ...entriesOf(change));
+    const { lease } = change;
+    const head = headOf(change, lease?.token ?? '', lease?.workerId ?? '', this.leaseMs);
+    const kind = await this.scripts.commit(head, ...bodiesOf(change));
     return { kind: kind as CommitOutcome['kind'] };
   }
 
   async claim(creation: TaskChange, workerId: string, leaseMs: number): Promise<ClaimOutcome> {
     const { correlationId } = creation.record;
-    const fence = ['', workerId, leaseMs, ''];
-    const answer = await this.scripts.claim(...changeFields(creation), ...fence, ...entriesOf(creation));
+    const head = headOf(creation, '', workerId, leaseMs);
+    const answer = await this.scripts.claim(head, ...bodiesOf(creation));
     const [kind = '', ...rest] = answer as string[];
     if (kind === 'busy') return { kind, retryAfterMs: Number(rest[0]) };
     if (kind === 'finished') return { kind, record: readRecord(rest[0] ?? '') };
@@ -149,8 +163,25 @@ export class RedisTaskStore implements TaskStore {
     await this.clear(SETTLEMENTS, entries);
   }
 
+  async takeCallbacks(options: { limit: number; holdMs: number }): Promise<readonly EntryVersion[]> {
+    const taken = await this.take(CALLBACKS, options.limit, 0, options.holdMs);
+    return taken.map(({ seq, json }) => ({ seq, correlationId: json }));
+  }
+
+  async postponeCallback({ correlationId, seq }: EntryVersion, delayMs: number): Promise<void> {
+    await this.scripts.hold(CALLBACKS, correlationId, seq, delayMs);
+  }
+
+  async clearCallbacks(entries: readonly EntryVersion[]): Promise<void> {
+    await this.clear(CALLBACKS, entries);
+  }
+
   watch(correlationId: string, listener: () => void): () => void {
-    return this.watchers.add(correlationId, listener);
+    return this.changes.add(correlationId, listener);
+  }
+
+  watchEnd(correlationId: string, listener: () => void): () => void {
+    return this.ends.add(correlationId, listener);
   }
 
   async purge(finishedBefore: number, limit: number): Promise<readonly string[]> {
@@ -162,7 +193,8 @@ export class RedisTaskStore implements TaskStore {
   }
 
   async close(): Promise<void> {
-    this.watchers.stop();
+    this.changes.stop();
+    this.ends.stop();
   }
 
   private key(correlationId: string): string {
@@ -187,28 +219,43 @@ function leaseFields({ correlationId, token, workerId }: Lease): (string | numbe
   return [correlationId, token, workerId];
 }
 
-/** The change's fields in the order that the scripts read them. */
-function changeFields({ record, entries, ...change }: TaskChange): (string | number)[] {
-  return [
+/** The short fields of a change as one argument, in the order that the scripts read them: each argument has its price. */
+function headOf(
+  { record, entries, expectedSeq, endsLease, activeLimit, callsBack }: TaskChange,
+  token: number | string,
+  workerId: string,
+  leaseMs: number,
+): string {
+  const fields = [
     record.correlationId,
-    JSON.stringify(taskToJson(record)),
-    change.expectedSeq,
-    record.owner === null ? '' : `=${record.owner}`,
+    expectedSeq,
     record.createdAt,
     isTerminal(record.status) ? (record.finishedAt ?? record.updatedAt) : '',
-    change.endsLease ? 1 : 0,
+    endsLease ? 1 : 0,
     entries.some(startsAttemptsAnew) ? 1 : 0,
-    change.outbox === undefined ? '' : encodeEnvelope(change.outbox).toString(),
-    change.settlement === undefined ? '' : JSON.stringify(change.settlement),
+    token,
+    workerId,
+    leaseMs,
+    activeLimit ?? '',
+    callsBack === true ? 1 : 0,
+    // The last one may hold anything: another publisher may have named it.
+    record.owner === null ? '' : `=${record.owner}`,
   ];
+  return fields.join('\n');
 }
 
-function entriesOf({ entries, expectedSeq }: TaskChange): string[] {
-  return entries.map((entry, index) => {
-    if (entry.seq !== expectedSeq + index + 1)
-      throw new Error('The entries of a change must follow each other.');
-    return JSON.stringify(entryToJson(entry));
-  });
+/** Record, outbox entry, settlement (empty: none) and journal entries, each as JSON. */
+function bodiesOf({ record, entries, expectedSeq, outbox, settlement }: TaskChange): string[] {
+  return [
+    JSON.stringify(taskToJson(record)),
+    outbox === undefined ? '' : encodeEnvelope(outbox).toString(),
+    settlement === undefined ? '' : JSON.stringify(settlement),
+    ...entries.map((entry, index) => {
+      if (entry.seq !== expectedSeq + index + 1)
+        throw new Error('The entries of a change must follow each other.');
+      return JSON.stringify(entryToJson(entry));
+    }),
+  ];
 }
 
 /** Progress, a proper hand-back and an extension each give the task its full number of attempts again. */

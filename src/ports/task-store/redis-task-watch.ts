@@ -2,31 +2,38 @@ import { Logger } from '@nestjs/common';
 import { type RedisConnection } from '../redis/redis-connection.js';
 
 /**
- * Tells listeners that their task changed. Every process hears of every change on one channel, so that a listener that
- * comes misses nothing and a hundred listeners cost no more than one.
+ * Tells listeners that something happened to their task. A process hears of every task on one channel, from its first
+ * listener on, so that a listener that comes later misses nothing and a hundred listeners cost no more than one.
  */
 export class RedisTaskWatch {
   private readonly logger = new Logger('RedisTaskWatch');
   private readonly listeners = new Map<string, Set<() => void>>();
-  private readonly unsubscribe: () => void;
-  /** Resolves once changes are heard of. */
-  readonly ready: Promise<void>;
+  private unsubscribe: (() => void) | undefined;
+  private hearing: Promise<void> | undefined;
 
-  constructor(connection: RedisConnection) {
-    let begun: () => void = () => undefined;
-    this.ready = new Promise((resolve) => (begun = resolve));
-    this.unsubscribe = connection.subscribe(
-      'tasks:changed',
-      (id) => this.listeners.get(id)?.forEach((entry) => entry()),
-      () => {
-        begun();
-        // Whoever listened before may have missed a change.
-        for (const group of this.listeners.values()) group.forEach((entry) => entry());
-      },
-    );
+  constructor(
+    private readonly connection: RedisConnection,
+    private readonly channel: string,
+  ) {}
+
+  /** Begins to listen, and resolves once it hears. */
+  ready(): Promise<void> {
+    this.hearing ??= new Promise((begun) => {
+      this.unsubscribe = this.connection.subscribe(
+        this.channel,
+        (id) => this.listeners.get(id)?.forEach((entry) => entry()),
+        () => {
+          begun();
+          // Whoever listened before may have missed something.
+          for (const group of this.listeners.values()) group.forEach((entry) => entry());
+        },
+      );
+    });
+    return this.hearing;
   }
 
   add(correlationId: string, listener: () => void): () => void {
+    void this.ready();
     const group = this.listeners.get(correlationId) ?? new Set();
     this.listeners.set(correlationId, group);
     // An own function for each call: the same listener may be given twice.
@@ -41,7 +48,7 @@ export class RedisTaskWatch {
 
   stop(): void {
     this.listeners.clear();
-    this.unsubscribe();
+    this.unsubscribe?.();
   }
 
   private tell(listener: () => void): void {

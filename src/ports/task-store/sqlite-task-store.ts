@@ -23,6 +23,7 @@ export class SqliteTaskStore implements TaskStore {
   private readonly rows: SqliteTaskRows;
   private readonly outbox: SqliteWorkList;
   private readonly settlements: SqliteWorkList;
+  private readonly callbacks: SqliteWorkList;
   private readonly watchers: SqliteTaskWatch;
 
   /** `leaseMs`: how long a lease lasts after a commit or a renewal. */
@@ -34,6 +35,7 @@ export class SqliteTaskStore implements TaskStore {
     this.rows = new SqliteTaskRows(database);
     this.outbox = new SqliteWorkList(database, 'task_outbox');
     this.settlements = new SqliteWorkList(database, 'task_settlements');
+    this.callbacks = new SqliteWorkList(database, 'task_callbacks');
     this.watchers = new SqliteTaskWatch(database);
   }
 
@@ -45,13 +47,18 @@ export class SqliteTaskStore implements TaskStore {
     return this.database.transaction(() => {
       const now = this.clock.now();
       const held = this.rows.held(change.record.correlationId);
-      if (change.lease !== undefined && !holds(held, change.lease, now)) return { kind: 'lease_lost' };
+      const isLost = held === undefined && change.expectedSeq === 0;
+      if (change.lease !== undefined && !isLost && !holds(held, change.lease, now))
+        return { kind: 'lease_lost' };
       if ((held?.seq ?? 0) !== change.expectedSeq) return { kind: 'conflict' };
       const { activeLimit, record } = change;
       if (activeLimit !== undefined && this.rows.active(record.owner ?? '') >= activeLimit) {
         return { kind: 'too_many_active' };
       }
       this.write(change, held, now);
+      if (change.lease !== undefined && isLost) {
+        this.rows.lease(change.lease, change.endsLease ? 0 : now + this.leaseMs, 0);
+      }
       return { kind: 'committed' };
     });
   }
@@ -158,8 +165,30 @@ export class SqliteTaskStore implements TaskStore {
     this.settlements.clear(entries);
   }
 
+  async takeCallbacks(options: { limit: number; holdMs: number }): Promise<readonly EntryVersion[]> {
+    const { limit, holdMs } = options;
+    const taken = this.database.transaction(() => {
+      const now = this.clock.now();
+      return this.callbacks.take(limit, now, now, now + holdMs);
+    });
+    return taken.map(({ correlation_id: correlationId, seq }) => ({ correlationId, seq }));
+  }
+
+  async postponeCallback(entry: EntryVersion, delayMs: number): Promise<void> {
+    this.callbacks.hold(entry, this.clock.now() + delayMs);
+  }
+
+  async clearCallbacks(entries: readonly EntryVersion[]): Promise<void> {
+    this.callbacks.clear(entries);
+  }
+
   watch(correlationId: string, listener: () => void): () => void {
     return this.watchers.add(correlationId, listener);
+  }
+
+  /** Of every change: to look at a task costs little here. */
+  watchEnd(correlationId: string, listener: () => void): () => void {
+    return this.watch(correlationId, listener);
   }
 
   async purge(finishedBefore: number, limit: number): Promise<readonly string[]> {
@@ -189,17 +218,19 @@ export class SqliteTaskStore implements TaskStore {
   }
 
   private write(change: TaskChange, held: HeldRow | undefined, now: number): void {
-    const { outbox, settlement, record } = change;
+    const { outbox, settlement, callsBack, record } = change;
     const entry = { correlationId: record.correlationId, seq: record.head.seq };
     this.rows.write(change, held, now + this.leaseMs);
     if (outbox) this.outbox.put(entry, encodeEnvelope(outbox).toString(), now);
     if (settlement) this.settlements.put(entry, JSON.stringify(settlement), now);
+    if (callsBack === true) this.callbacks.put(entry, '', now);
   }
 
   private remove(correlationIds: readonly string[]): void {
     this.rows.remove(correlationIds);
     this.outbox.remove(correlationIds);
     this.settlements.remove(correlationIds);
+    this.callbacks.remove(correlationIds);
   }
 }
 

@@ -14,7 +14,7 @@ interface Row {
 export class SqliteWorkList {
   constructor(
     private readonly database: EmbeddedDatabase,
-    private readonly name: 'task_outbox' | 'task_settlements',
+    private readonly name: 'task_outbox' | 'task_settlements' | 'task_callbacks',
   ) {
     database.define(`
       CREATE TABLE IF NOT EXISTS ${name} (
@@ -57,6 +57,12 @@ export class SqliteWorkList {
       JSON.stringify(rows.map((row) => row.correlation_id)),
     );
     return rows;
+  }
+
+  /** Holds an entry of this version until `until`. */
+  hold({ correlationId, seq }: EntryVersion, until: number): void {
+    const sql = `UPDATE ${this.name} SET held_until = ? WHERE correlation_id = ? AND seq = ?`;
+    this.database.run(sql, until, correlationId, seq);
   }
 
   /** Whether the entry is there and was never taken. */

@@ -35,7 +35,7 @@ export interface TaskPage {
   readonly nextCursor: string | null;
 }
 
-/** One version of a task's entry in the outbox or among the settlements. */
+/** One version of a task's entry in the outbox, among the settlements or among the callbacks. */
 export interface EntryVersion {
   readonly correlationId: string;
   /** Sequence number at which the change that made the entry left the journal: its record's `head.seq`. */
@@ -62,7 +62,10 @@ export interface SettlementItem {
 export interface TaskStore {
   find(correlationId: string): Promise<TaskRecord | null>;
 
-  /** Applies a change whole or not at all. A change with a lease also renews that lease for its full length. */
+  /**
+   * Applies a change whole or not at all. A change with a lease also renews that lease for its full length. One with a
+   * lease and the whole journal (`expectedSeq` 0) gives a task that the engine lost back to it, with that lease.
+   */
   commit(change: TaskChange): Promise<CommitOutcome>;
 
   /**
@@ -104,11 +107,23 @@ export interface TaskStore {
   takeSettlements(options: { limit: number; holdMs: number }): Promise<readonly SettlementItem[]>;
   clearSettlements(entries: readonly EntryVersion[]): Promise<void>;
 
+  /** Ends that are still to be told to their callbacks; held and cleared like outbox entries. */
+  takeCallbacks(options: { limit: number; holdMs: number }): Promise<readonly EntryVersion[]>;
+  /** Hands an entry out again after `delayMs`, unless a newer one took its place. */
+  postponeCallback(entry: EntryVersion, delayMs: number): Promise<void>;
+  clearCallbacks(entries: readonly EntryVersion[]): Promise<void>;
+
   /**
    * Calls `listener` soon after a task changed, in whichever process. Only a hint: it may come late, twice or, when the
    * engine was away, not at all. Returns the way to stop.
    */
   watch(correlationId: string, listener: () => void): () => void;
+
+  /**
+   * Like {@link watch}, but of ends only that somebody wrote who does not hold the task's lease, such as its owner's
+   * cancellation: a worker need not hear of its own writes. May be called for other changes too.
+   */
+  watchEnd(correlationId: string, listener: () => void): () => void;
 
   /** Removes tasks that became terminal before `finishedBefore` (epoch ms), at most `limit`; answers their ids. */
   purge(finishedBefore: number, limit: number): Promise<readonly string[]>;

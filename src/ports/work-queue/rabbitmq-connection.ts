@@ -1,23 +1,22 @@
 import { Logger } from '@nestjs/common';
 import { connect, type AmqpConnectionManager } from 'amqp-connection-manager';
 import { type Channel, type ChannelModel, type ConfirmChannel } from 'amqplib';
-import { EuglenaError } from '../../domain/errors.js';
+import { EngineRefusal, EuglenaError } from '../../domain/errors.js';
 
 const HEARTBEAT_SECONDS = 10;
-const RECONNECT_SECONDS = 1;
+/** Spread a little, so that the clients of a broker that comes back do not all come at once. */
+const reconnectSeconds = () => 0.5 + Math.random();
 const CONNECT_TIMEOUT_MS = 5_000;
-/** How long an operation may take, the wait for a lost connection included, in ms. */
-export const OPERATION_TIMEOUT_MS = 3_000;
+/** How long an operation may take, the wait for a lost connection included, in ms: who waits for it is told within 3 s. */
+export const OPERATION_TIMEOUT_MS = 2_500;
+/** How long it waits for a connection that was lost, in ms. */
+const CONNECTION_PATIENCE_MS = 2_000;
 
 /** The client does not tell why the broker closed the connection instead of opening the virtual host. */
 const VHOST_REFUSED = /NOT[-_]ALLOWED|\b530\b|ConnectionOpenOk; got <ConnectionClose/;
 
 /** The broker answered, and will give the same answer until somebody changes the settings or the broker. */
-export class BrokerRefusal extends EuglenaError {
-  constructor(detail: string) {
-    super('engine_unavailable', detail);
-  }
-}
+export class BrokerRefusal extends EngineRefusal {}
 
 /** One connection to the broker that comes back by itself, and short-lived channels on it. */
 export class RabbitConnection {
@@ -33,7 +32,7 @@ export class RabbitConnection {
     this.place = `RabbitMQ at ${host}${pathname.length > 1 ? pathname : ''}`;
     this.manager = connect(url, {
       heartbeatIntervalInSeconds: HEARTBEAT_SECONDS,
-      reconnectTimeInSeconds: RECONNECT_SECONDS,
+      reconnectTimeInSeconds: reconnectSeconds(),
       connectionOptions: { noDelay: true, timeout: CONNECT_TIMEOUT_MS },
     });
     this.manager.on('connect', () => {
@@ -57,6 +56,11 @@ export class RabbitConnection {
 
   requireOpen(): void {
     if (this.closed) throw new EuglenaError('engine_unavailable', 'The work queue is closed.');
+  }
+
+  /** Refuses while the connection is lost, which an operation would wait for. */
+  requireConnected(): void {
+    if (this.manager.connection === undefined) throw this.refusal ?? this.unavailable('cannot be reached');
   }
 
   /** Refuses while the broker takes no messages: it would read none until the alarm is over. */
@@ -85,18 +89,24 @@ export class RabbitConnection {
     });
   }
 
-  /** Every failure comes out as `engine_unavailable`. The signal tells `work` that its time is over. */
-  async inTime<T>(what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** Every failure comes out as `engine_unavailable`. `isLate` tells `work` that its time is over. */
+  async inTime<T>(what: string, work: (isLate: () => boolean) => Promise<T>): Promise<T> {
     this.requireOpen();
-    const signal = AbortSignal.timeout(OPERATION_TIMEOUT_MS);
+    let late = false;
+    let timer: NodeJS.Timeout | undefined;
     try {
-      return await Promise.race([work(signal), aborted(signal)]);
+      return await new Promise<T>((resolve, reject) => {
+        timer = setTimeout(() => {
+          late = true;
+          reject(new Error('timeout'));
+        }, OPERATION_TIMEOUT_MS);
+        work(() => late).then(resolve, reject);
+      });
     } catch (error) {
       if (error instanceof EuglenaError) throw error;
-      throw this.unavailable(
-        signal.aborted ? `did not answer in time (${what})` : `failed to ${what}`,
-        error,
-      );
+      throw this.unavailable(late ? `did not answer in time (${what})` : `failed to ${what}`, error);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -118,7 +128,7 @@ export class RabbitConnection {
     if (this.manager.connection !== undefined) return this.manager.connection;
     if (this.refusal !== undefined) throw this.refusal;
     return new Promise((resolve, reject) => {
-      const signal = AbortSignal.timeout(OPERATION_TIMEOUT_MS);
+      const signal = AbortSignal.timeout(CONNECTION_PATIENCE_MS);
       const end = () => {
         signal.removeEventListener('abort', end);
         this.manager.removeListener('connect', end);

@@ -2,6 +2,7 @@ import { Logger } from '@nestjs/common';
 import { type ConsumeMessage } from 'amqplib';
 import { type RabbitConnection } from './rabbitmq-connection.js';
 import { type ConsumerChannel, RabbitDelivery, type SettlingOptions } from './rabbitmq-delivery.js';
+import { declareQueues } from './rabbitmq-topology.js';
 import { type Consumer, type Delivery } from './work-queue.port.js';
 
 /** A consumer whose channel was closed, or could not be opened, tries again after this, in ms. */
@@ -65,10 +66,11 @@ export class RabbitConsumer implements Consumer {
 
   private async openNew(): Promise<void> {
     if (this.off.signal.aborted) return;
-    // The queues exist once the publisher's channel is open.
-    await this.options.publisher.open();
+    // Each time: the queue may have been deleted since.
+    await declareQueues(this.connection, this.options.queueName, this.options.deliveryLimit);
     const channel = await this.connection.inTime('open a channel', () => this.connection.channel());
     const source = { channel, closed: false, consumerTag: '' };
+    channel.on('error', (error: Error) => this.logger.warn(`The broker closed a channel: ${error.message}`));
     channel.on('close', () => {
       source.closed = true;
       if (this.source === source && !this.off.signal.aborted) this.openLater();

@@ -1,4 +1,5 @@
 import { type Channel, type MessagePropertyHeaders, type Options } from 'amqplib';
+import { BrokerRefusal, type RabbitConnection } from './rabbitmq-connection.js';
 
 /** Deliveries of a message before it was published again, carried from copy to copy. */
 export const DELIVERIES_HEADER = 'x-euglena-deliveries';
@@ -9,10 +10,13 @@ export const REASON_HEADER = 'x-euglena-reason';
 /** Since when, in epoch milliseconds. */
 export const DEAD_AT_HEADER = 'x-euglena-dead-at';
 
-/** A parking queue that nobody used for this long after its last message left is deleted by the broker, in ms. */
-const IDLE_MS = 60_000;
-/** RabbitMQ's longest times are 32-bit milliseconds: 46 days, `IDLE_MS` included. */
-const DELAY_MAX_MS = 4_000_000_000;
+/**
+ * The broker deletes a parking queue that nobody declared for its messages' time and this long, in ms. It does so even when
+ * it was away itself, before it moves the messages on: so this must be longer than any outage.
+ */
+const IDLE_MS = 7 * 86_400_000;
+/** RabbitMQ's longest times are 32-bit milliseconds: 49 days, `IDLE_MS` included. */
+const DELAY_MAX_MS = 3_000_000_000;
 const DELAY_MIN_MS = 10;
 const DELAY_STEPS = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
 /** Quorum queues of RabbitMQ 4 drop a message after 20 returns unless told otherwise, and reading dead letters returns them. */
@@ -22,20 +26,33 @@ const BROKER_HEADER = /^x-(death|first-death-|last-death-|delivery-count|acquire
 
 export interface ParkingQueue {
   readonly name: string;
-  /** It exists for at least this long after it was declared, in ms. */
-  readonly lifetimeMs: number;
+  /** How long a message stays in it, in ms. */
+  readonly ttlMs: number;
   readonly options: Options.AssertQueue;
 }
 
 export const deadQueueOf = (queueName: string) => `${queueName}.dead`;
 export const parkingPrefixOf = (queueName: string) => `${queueName}.parked.`;
 
-/** Declares the queue of work and its dead-letter queue; fails when they exist with other arguments. */
-export async function declareTopology(
-  channel: Channel,
+/**
+ * Declares the queue of work and its dead-letter queue, which changes nothing when they exist.
+ * @throws BrokerRefusal when they exist with other arguments, or may not be declared.
+ */
+export function declareQueues(
+  connection: RabbitConnection,
   queueName: string,
   deliveryLimit: number,
 ): Promise<void> {
+  return connection.run('declare the queues', async (channel) => {
+    try {
+      await declareTopology(channel, queueName, deliveryLimit);
+    } catch (error) {
+      throw refusalOf(error, queueName);
+    }
+  });
+}
+
+async function declareTopology(channel: Channel, queueName: string, deliveryLimit: number): Promise<void> {
   await channel.assertQueue(deadQueueOf(queueName), {
     durable: true,
     arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': NO_DELIVERY_LIMIT },
@@ -51,15 +68,30 @@ export async function declareTopology(
   });
 }
 
+function refusalOf(error: unknown, queueName: string): unknown {
+  const text = error instanceof Error ? error.message : '';
+  if (text.includes('PRECONDITION')) {
+    const [, argument = 'one of them'] = /inequivalent arg '([^']+)'/.exec(text) ?? [];
+    return new BrokerRefusal(
+      `The queue "${queueName}" (or its ".dead") exists on the broker with other arguments (${argument}): ` +
+        'delete it when it is empty, or choose another QUEUE_NAME.',
+    );
+  }
+  if (text.includes('ACCESS')) {
+    return new BrokerRefusal(`The user of RABBITMQ_URL may not declare the queue "${queueName}".`);
+  }
+  return error;
+}
+
 /**
  * The queue in which a message waits for `delayMs`, rounded up (by half at most): one time to live for a whole queue, since
- * RabbitMQ expires messages at a queue's head only. Declare it before each use: that renews its own life.
+ * RabbitMQ expires messages at a queue's head only. Declaring it renews its own life.
  */
 export function parkingQueue(queueName: string, delayMs: number): ParkingQueue {
   const ttl = roundedDelay(delayMs);
   return {
     name: `${parkingPrefixOf(queueName)}${ttl}`,
-    lifetimeMs: ttl + IDLE_MS,
+    ttlMs: ttl,
     options: {
       durable: true,
       arguments: {

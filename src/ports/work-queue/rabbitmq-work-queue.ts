@@ -34,6 +34,8 @@ export interface RabbitMqWorkQueueOptions {
 export class RabbitMqWorkQueue implements WorkQueue {
   private readonly logger = new Logger('WorkQueue');
   private readonly connection: RabbitConnection;
+  /** Consumers have their own: while the broker is short of memory or disk it reads nothing from one that publishes. */
+  private consuming: RabbitConnection | undefined;
   private readonly publisher: RabbitPublisher;
   private readonly management: RabbitManagement | null;
   private readonly consumers = new Set<RabbitConsumer>();
@@ -43,8 +45,9 @@ export class RabbitMqWorkQueue implements WorkQueue {
 
   constructor(
     private readonly clock: Clock,
-    { url, managementUrl, queueName, deliveryLimit = 20, retryDelayMs = 1_000 }: RabbitMqWorkQueueOptions,
+    private readonly options: RabbitMqWorkQueueOptions,
   ) {
+    const { url, managementUrl, queueName, deliveryLimit = 20, retryDelayMs = 1_000 } = options;
     this.queueName = queueName;
     this.deliveryLimit = deliveryLimit;
     this.retryDelayMs = retryDelayMs;
@@ -77,7 +80,8 @@ export class RabbitMqWorkQueue implements WorkQueue {
     this.connection.requireOpen();
     const { publisher, clock, queueName, deliveryLimit, retryDelayMs } = this;
     const options = { publisher, clock, queueName, deliveryLimit, retryDelayMs };
-    const consumer = new RabbitConsumer(this.connection, options, handler, concurrency);
+    this.consuming ??= new RabbitConnection(this.options.url);
+    const consumer = new RabbitConsumer(this.consuming, options, handler, concurrency);
     this.consumers.add(consumer);
     await consumer.start();
     return consumer;
@@ -114,6 +118,9 @@ export class RabbitMqWorkQueue implements WorkQueue {
   }
 
   async ping(): Promise<void> {
+    this.connection.requireConnected();
+    // A broker that came after this process has no queues yet.
+    await this.connection.inTime('declare the queues', () => this.publisher.open());
     await this.connection.run('answer', (channel) => channel.checkQueue(this.queueName));
   }
 
@@ -121,7 +128,7 @@ export class RabbitMqWorkQueue implements WorkQueue {
   async close(): Promise<void> {
     await Promise.all([...this.consumers].map((consumer) => consumer.stop()));
     this.consumers.clear();
-    await this.connection.close();
+    await Promise.all([this.consuming?.close(), this.connection.close()]);
   }
 
   private async peek(channel: Channel, limit: number): Promise<DeadLetter[]> {

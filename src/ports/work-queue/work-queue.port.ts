@@ -1,4 +1,13 @@
+import { EuglenaError } from '../../domain/errors.js';
+
 export const WORK_QUEUE = Symbol('WorkQueue');
+
+/** The message was sent and its confirmation is missing: it may be in the queue, now or later. */
+export class UnconfirmedPublish extends EuglenaError {
+  constructor(detail: string, cause?: unknown) {
+    super('engine_unavailable', detail, { cause });
+  }
+}
 
 export interface QueueDepth {
   /** Messages that wait for a worker. */
@@ -41,7 +50,10 @@ export interface Consumer {
  * (crash, rejection) is delivered again, up to a limit (20), then dead-lettered.
  */
 export interface WorkQueue {
-  /** Resolves when the message is durable. Rejects with {@link EuglenaError} `engine_unavailable` otherwise. */
+  /**
+   * Resolves when the message is durable. Rejects with {@link EuglenaError} `engine_unavailable` when it certainly is not in
+   * the queue, and with {@link UnconfirmedPublish} when nobody can tell.
+   */
   publish(body: Buffer): Promise<void>;
   /** Hands messages to `handler`, at most `concurrency` at a time. A rejecting handler counts as a failed delivery. */
   consume(handler: (delivery: Delivery) => Promise<void>, concurrency: number): Promise<Consumer>;

@@ -18,7 +18,6 @@ const VERSION = '1.0.5';
 const CACHE = resolve('node_modules/.cache/euglena-chroma');
 const RUN = "require(process.argv[1]).cli(['chroma', 'run', ...process.argv.slice(2)])";
 
-/** A ChromaDB server of its own with an empty data folder, or the one that `CHROMA_URL` names. */
 export interface ChromaProcess {
   readonly url: string;
   /** Ends the server and removes its data. */
@@ -29,11 +28,15 @@ export interface ChromaProcess {
   kill(): void;
 }
 
+/** The server that `CHROMA_URL` names, which is left as it is; else a private one. */
 export async function startChroma(): Promise<ChromaProcess> {
   const given = process.env['CHROMA_URL'];
-  if (given !== undefined && given !== '') {
-    return { url: given, stop: async () => {}, restart: async () => {}, kill: () => {} };
-  }
+  if (given === undefined || given === '') return startPrivateChroma();
+  return { url: given, stop: async () => {}, restart: async () => {}, kill: () => {} };
+}
+
+/** A server that only the test uses, with an empty data folder. */
+export async function startPrivateChroma(): Promise<ChromaProcess> {
   const library = await installedLibrary();
   const data = temporaryDataDir();
   const port = await freePort();

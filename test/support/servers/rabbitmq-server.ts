@@ -1,10 +1,12 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { eventually } from '../eventually.js';
 import { installDebianPackage } from './debian-package.js';
+import { askManagement } from './rabbitmq-management.js';
 
 /** A broker for tests: private to the caller, or one that the environment names. */
 export interface RabbitMqServer {
@@ -18,8 +20,17 @@ export interface RabbitMqServer {
   kill(): void;
 }
 
-/** Debian's server script: the wrapper in the PATH would change to another user. */
-const BINARY = '/usr/lib/rabbitmq/bin/rabbitmq-server';
+/** A broker that only the test uses. */
+export interface PrivateRabbitMqServer extends RabbitMqServer {
+  readonly managementUrl: string;
+  restart(): Promise<void>;
+  /** Runs `rabbitmqctl` on it; answers what that says. */
+  control(...command: string[]): Promise<string>;
+}
+
+/** Debian's scripts: the wrappers in the PATH would change to another user. */
+const PROGRAMS = '/usr/lib/rabbitmq/bin';
+const BINARY = join(PROGRAMS, 'rabbitmq-server');
 const START_MS = 60_000;
 
 /** Takes `RABBITMQ_URL` (and `RABBITMQ_MANAGEMENT_URL`) if given, else starts Debian's server, installing it if it may. */
@@ -33,13 +44,18 @@ export async function startRabbitMq(): Promise<RabbitMqServer> {
       kill: () => undefined,
     };
   }
+  return startPrivateRabbitMq();
+}
+
+/** A private server, with these lines of `rabbitmq.conf` besides. */
+export async function startPrivateRabbitMq(...configuration: string[]): Promise<PrivateRabbitMqServer> {
   install();
-  const node = new PrivateNode(await freePort(), await freePort(), await freePort());
+  const node = new PrivateNode(await freePort(), await freePort(), await freePort(), configuration);
   await node.start();
   return node;
 }
 
-class PrivateNode implements RabbitMqServer {
+class PrivateNode implements PrivateRabbitMqServer {
   readonly url: string;
   readonly managementUrl: string;
   private readonly home = mkdtempSync(join(tmpdir(), 'euglena-rabbitmq-'));
@@ -47,7 +63,12 @@ class PrivateNode implements RabbitMqServer {
   private pid: number | undefined;
   private ended: Promise<void> = Promise.resolve();
 
-  constructor(port: number, managementPort: number, distributionPort: number) {
+  constructor(
+    port: number,
+    managementPort: number,
+    distributionPort: number,
+    private readonly configuration: readonly string[],
+  ) {
     this.url = `amqp://guest:guest@127.0.0.1:${port}`;
     this.managementUrl = `http://guest:guest@127.0.0.1:${managementPort}`;
     this.env = this.configure(port, managementPort, distributionPort);
@@ -79,6 +100,11 @@ class PrivateNode implements RabbitMqServer {
     this.signal('SIGKILL');
   }
 
+  async control(...command: string[]): Promise<string> {
+    const { stdout } = await promisify(execFile)(join(PROGRAMS, 'rabbitmqctl'), command, { env: this.env });
+    return stdout;
+  }
+
   private async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     this.signal(signal);
     await this.ended;
@@ -96,12 +122,9 @@ class PrivateNode implements RabbitMqServer {
 
   /** Health check of the management API: the node runs and its listeners are open. */
   private async answers(): Promise<boolean> {
-    const { username, password, origin } = new URL(this.managementUrl);
-    const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+    const path = `/api/health/checks/port-listener/${new URL(this.url).port}`;
     try {
-      const answer = await fetch(`${origin}/api/health/checks/port-listener/${new URL(this.url).port}`, {
-        headers: { authorization },
-      });
+      const answer = await askManagement(this.managementUrl, path);
       return answer.ok;
     } catch {
       return false;
@@ -129,6 +152,7 @@ class PrivateNode implements RabbitMqServer {
           'management.tcp.ip = 127.0.0.1',
           `management.tcp.port = ${managementPort}`,
           'collect_statistics_interval = 200',
+          ...this.configuration,
           '',
         ].join('\n'),
       ),

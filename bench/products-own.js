@@ -1,0 +1,20 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+const DIST = join(import.meta.dirname, '../dist');
+
+/** From the build: how the product reads and checks journals, and how it removes tasks that were kept long enough. */
+export async function productsOwn(redisUrl) {
+  if (!existsSync(DIST)) throw new Error('There is no build: npm run build.');
+  const { entryFromJson, findBreak } = await import(`${DIST}/domain/journal.js`);
+  const { RedisConnection } = await import(`${DIST}/ports/redis/redis-connection.js`);
+  const { RedisTaskStore } = await import(`${DIST}/ports/task-store/redis-task-store.js`);
+  const purgeAll = async () => {
+    const connection = new RedisConnection(redisUrl);
+    const store = new RedisTaskStore(connection, 1_000);
+    while ((await store.purge(Date.now() + 1_000, 100)).length > 0);
+    await store.close();
+    connection.close();
+  };
+  return { readJournal: entryFromJson, findBreak, purgeAll };
+}
