@@ -76,6 +76,14 @@ export class ApiClient {
     return this.task(`/tasks/${encodeURIComponent(id)}/cancel`, { method: 'POST' });
   }
 
+  async extend(id: string, ticks: number): Promise<ApiTask> {
+    return this.task(`/tasks/${encodeURIComponent(id)}/extend`, {
+      method: 'POST',
+      body: JSON.stringify({ ticks }),
+      headers: { 'content-type': 'application/json' },
+    });
+  }
+
   /** The whole journal, then each entry as it is written, until the task has ended; over as many connections as it takes. */
   async *follow(id: string, signal?: AbortSignal): AsyncGenerator<JournalEntry> {
     const resume = { lastEventId: '', retryMs: RECONNECT_MS };

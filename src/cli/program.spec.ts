@@ -83,6 +83,8 @@ describe('the command line', () => {
     [['up', '--rolle', 'all'], "Unknown option '--rolle'"],
     [['token', '--sub', 'me'], '--sub must be a uuid'],
     [['watch', 't1', '--url', 'ftp://x'], '--url must be an address'],
+    [['extend', 't1'], '--ticks is missing'],
+    [['extend', 't1', '--ticks', '200'], '--ticks must be a whole number from 1 to 199'],
   ])('refuses %j with exit code 2', async (argv, message) => {
     const { code, stdout, stderr } = await run(...argv);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
@@ -108,6 +110,19 @@ describe('the command line', () => {
     const { code, stdout, stderr } = await run('watch', 't1', '--url', url);
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'Yes.\n' });
     expect(stderr).toMatch(/^tick 1\/5 {2}EXIT {4}Known\.\nAnswered: 1 of 5 ticks/);
+  });
+
+  it('extends a task and prints its id', async () => {
+    const asked: string[] = [];
+    const url = await serve(async (request, response) => {
+      let body = '';
+      for await (const chunk of request) body += String(chunk);
+      asked.push(`${request.method} ${request.url} ${body}`);
+      response.writeHead(202).end(JSON.stringify({ ...TASK, status: 'in_queue', result: null }));
+    });
+    const printed = await run('extend', 't1', '--ticks', '7', '--url', url);
+    expect(printed).toEqual({ code: 0, stdout: 't1\n', stderr: '' });
+    expect(asked).toEqual(['POST /tasks/t1/extend {"ticks":7}']);
   });
 
   it('says why a task has no answer', async () => {

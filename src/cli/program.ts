@@ -2,13 +2,14 @@ import { readFileSync } from 'node:fs';
 import { ask } from './ask.js';
 import { type Command, type Io, messageOf, UsageError } from './command.js';
 import { plainText } from './plain-text.js';
+import { extend } from './extend.js';
 import { submit } from './submit.js';
 import { token } from './token.js';
 import { up } from './up.js';
 import { verify } from './verify.js';
 import { watch } from './watch.js';
 
-const COMMANDS: Readonly<Record<string, Command>> = { up, ask, submit, watch, verify, token };
+const COMMANDS: Readonly<Record<string, Command>> = { up, ask, submit, watch, extend, verify, token };
 
 function help(): string {
   const commands = Object.entries(COMMANDS).map(

@@ -51,10 +51,10 @@ export class EuglenaApi {
   }
 
   /**
-   * Follows the journal until it ends, or to the first entry of type `until`. Fails when an entry is none or its chain
+   * Follows the journal to the first entry of type `until`, or to its end (`until` null). Fails when an entry is none or its chain
    * does not hold.
    */
-  async journal(id: string, until: JournalEntry['type'] = 'finished'): Promise<JournalEntry[]> {
+  async journal(id: string, until: JournalEntry['type'] | null = 'finished'): Promise<JournalEntry[]> {
     const response = await this.request(`/tasks/${id}/events`);
     if (response.status !== 200 || response.body === null) throw new Error(`${response.status}`);
     const parser = new EventStreamParser();

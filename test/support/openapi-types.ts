@@ -623,6 +623,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
+                     *     }
+                     */
                     "application/json": components["schemas"]["CallbackSecret"];
                 };
             };
@@ -1182,6 +1187,12 @@ export interface operations {
                      *             "prompt_tokens": 5310,
                      *             "completion_tokens": 412
                      *           },
+                     *           "callback": {
+                     *             "url": "https://client.example.com/euglena",
+                     *             "state": "delivered",
+                     *             "attempts": 1,
+                     *             "last_failure": null
+                     *           },
                      *           "worker_id": "host-7-1a2b3c",
                      *           "created_at": "2026-01-15T12:00:04.512Z",
                      *           "updated_at": "2026-01-15T12:00:04.512Z",
@@ -1330,7 +1341,8 @@ export interface operations {
                 /**
                  * @example {
                  *       "mandate": "Which ports does Euglena have, and what serves each of them on one host?",
-                 *       "max_ticks": 50
+                 *       "max_ticks": 50,
+                 *       "callback_url": "https://client.example.com/euglena"
                  *     }
                  */
                 "application/json": components["schemas"]["SubmitTask"];
@@ -1418,6 +1430,7 @@ export interface operations {
                      *         "prompt_tokens": 0,
                      *         "completion_tokens": 0
                      *       },
+                     *       "callback": null,
                      *       "worker_id": null,
                      *       "created_at": "2026-01-15T12:00:00.000Z",
                      *       "updated_at": "2026-01-15T12:00:00.000Z",
@@ -1647,6 +1660,12 @@ export interface operations {
                      *         "prompt_tokens": 5310,
                      *         "completion_tokens": 412
                      *       },
+                     *       "callback": {
+                     *         "url": "https://client.example.com/euglena",
+                     *         "state": "delivered",
+                     *         "attempts": 1,
+                     *         "last_failure": null
+                     *       },
                      *       "worker_id": "host-7-1a2b3c",
                      *       "created_at": "2026-01-15T12:00:04.512Z",
                      *       "updated_at": "2026-01-15T12:00:04.512Z",
@@ -1833,6 +1852,12 @@ export interface operations {
                      *         "model_calls": 4,
                      *         "prompt_tokens": 5310,
                      *         "completion_tokens": 412
+                     *       },
+                     *       "callback": {
+                     *         "url": "https://client.example.com/euglena",
+                     *         "state": "delivered",
+                     *         "attempts": 1,
+                     *         "last_failure": null
                      *       },
                      *       "worker_id": "host-7-1a2b3c",
                      *       "created_at": "2026-01-15T12:00:04.512Z",
@@ -2254,6 +2279,7 @@ export interface operations {
                      *         "prompt_tokens": 0,
                      *         "completion_tokens": 0
                      *       },
+                     *       "callback": null,
                      *       "worker_id": null,
                      *       "created_at": "2026-01-15T12:00:00.000Z",
                      *       "updated_at": "2026-01-15T12:00:00.000Z",

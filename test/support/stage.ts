@@ -19,11 +19,12 @@ export interface Question {
   readonly at: number;
 }
 
-/** Heartbeats each second make a lease 3 s long; nothing limits how often a test may ask. */
+/** Heartbeats each second make a lease 3 s long; nothing limits how often a test may ask, or how much. */
 const ENVIRONMENT = {
   AGENT_STATUS_TIME: '1',
   DAILY_TICK_LIMIT: '100000',
   RATE_LIMIT_PER_MINUTE: '1000000',
+  USER_MAX_ACTIVE_TASKS: '100000',
 };
 
 /** One data folder, one scripted model, and the processes that a test starts on them. */
