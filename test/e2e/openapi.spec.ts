@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { SignJWT } from 'jose';
 import { EuglenaError } from '../../src/domain/errors.js';
 import { localSecret } from '../../src/ports/identity/local-secret.js';
+import { IDENTITY, type Identity } from '../../src/ports/identity/identity.port.js';
 import { PRESENCE, type Presence } from '../../src/ports/presence/presence.port.js';
 import { QUOTA, type Quota } from '../../src/ports/quota/quota.port.js';
 import { TASK_STORE, type TaskStore } from '../../src/ports/task-store/task-store.port.js';
@@ -90,6 +91,7 @@ describe('the document', () => {
       'countAgents',
       'extendTask',
       'followTask',
+      'getCallbackSecret',
       'getHealth',
       'getLiveness',
       'getQuota',
@@ -226,6 +228,17 @@ describe('every status of every operation is answered as documented', () => {
     }
   });
 
+  it('404 for the secret of callbacks where there are none', async () => {
+    const env = { NODE_ENV: 'production', EUGLENA_ALLOW_EMBEDDED: 'identity,quota' };
+    const silent = await startGateway({ env });
+    try {
+      const as = await silent.token(USER);
+      expect((await call('GET', '/callbacks/secret', { as, at: silent })).status).toBe(404);
+    } finally {
+      await silent.close();
+    }
+  });
+
   it('422 for fields that are wrong', async () => {
     const invalid: [string, string, unknown?][] = [
       ['POST', '/tasks', { mandate: '', max_ticks: 0, more: 1 }],
@@ -261,6 +274,7 @@ describe('every status of every operation is answered as documented', () => {
     expect((await call('GET', `/tasks/${id}/events?after=2`)).status).toBe(204);
     expect((await call('POST', `/tasks/${id}/extend`, { body: { ticks: 1 } })).status).toBe(409);
     expect((await call('GET', '/quota')).status).toBe(200);
+    expect((await call('GET', '/callbacks/secret')).status).toBe(200);
   });
 
   it('202 for an extension', async () => {
@@ -322,7 +336,10 @@ describe('every status of every operation is answered as documented', () => {
     Object.assign(of<Presence>(PRESENCE), { list: down });
     try {
       const as = await broken.token(USER);
-      for (const operation of usersOperations) {
+      // Its call needs no engine but the one that knows users.
+      const secret = usersOperations.filter(({ operationId }) => operationId === 'getCallbackSecret');
+      for (const operation of [...usersOperations.filter((one) => !secret.includes(one)), ...secret]) {
+        if (secret.includes(operation)) Object.assign(of<Identity>(IDENTITY), { verify: down });
         const answer = await call(operation.method, at(operation), {
           as,
           at: broken,
