@@ -67,7 +67,9 @@ async function connect(
 
 /** An agent that writes tick after tick and then answers. */
 async function work(id: string): Promise<void> {
-  let { record, lease } = await claimTask(store, id);
+  const claim = await claimTask(store, id);
+  const { lease } = claim;
+  let { record } = claim;
   for (let tick = 1; tick <= TICKS; tick += 1) {
     const change = workerChange(record, lease, [tickStep(`step ${tick}`)]);
     expect(await store.commit(change)).toEqual({ kind: 'committed' });
@@ -108,10 +110,10 @@ describe('a stream of events', () => {
     const { correlation_id: id } = await post('/tasks', { mandate: 'x', max_ticks: 5 });
     let reads = 0;
     let watches = 0;
-    const { journal, watch } = store;
+    const [journal, watch] = [store.journal.bind(store), store.watch.bind(store)];
     Object.assign(store, {
-      journal: (...of: Parameters<typeof journal>) => ((reads += 1), journal.apply(store, of)),
-      watch: (...of: Parameters<typeof watch>) => ((watches += 1), watch.apply(store, of)),
+      journal: (...of: Parameters<typeof journal>) => ((reads += 1), journal(...of)),
+      watch: (...of: Parameters<typeof watch>) => ((watches += 1), watch(...of)),
     });
     let following = 0;
     const watchers = Array.from({ length: 100 }, () =>

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { eventually } from './eventually.js';
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.js';
@@ -92,4 +93,16 @@ it('delays and throttles what the server says', async () => {
   client.write('b'.repeat(10));
   await eventually('the answer', () => heard.text.length === 22);
   expect(performance.now() - start).toBeGreaterThanOrEqual(195);
+});
+
+it('closes although the end of one side is still on its way to the other', async () => {
+  const { client, heard } = open();
+  client.write('a');
+  await eventually('the answer', () => heard.text === 'aa');
+  proxy.delay(60_000);
+  client.end('b');
+  await once(client, 'finish');
+  const connections = promisify(server.getConnections.bind(server));
+  await eventually('the server has closed its side', async () => (await connections()) === 0);
+  await proxy.close();
 });

@@ -43,11 +43,15 @@ export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
   const trouble: Trouble = { silent: false, delayMs: 0, msPerByte: 0 };
   const none: Trouble = { ...trouble };
   const lanes = new Set<Lane>();
+  const sockets = new Set<Socket>();
   const listener = createServer({ allowHalfOpen: true }, (near) => {
     const host = target.hostname.replace(/^\[|\]$/g, '');
     const far = connect({ port: targetPort, host, allowHalfOpen: true });
-    const both = [new Lane(near, far, { ...none }, trouble), new Lane(far, near, trouble, trouble)];
-    for (const lane of both) {
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+    }
+    for (const lane of [new Lane(near, far, { ...none }, trouble), new Lane(far, near, trouble, trouble)]) {
       lanes.add(lane);
       lane.onEnd(() => lanes.delete(lane));
     }
@@ -58,7 +62,10 @@ export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
   const url = new URL(targetUrl);
   url.host = `127.0.0.1:${port}`;
 
-  const cut = () => lanes.forEach((lane) => lane.reset());
+  const cut = () => {
+    lanes.forEach((lane) => lane.drop());
+    sockets.forEach(reset);
+  };
   const change = (to: Partial<Trouble>) => {
     Object.assign(trouble, to);
     lanes.forEach((lane) => lane.update());
@@ -102,19 +109,22 @@ class Lane {
     from.on('data', (data: Buffer) => this.queue(data.length, () => to.write(data)));
     from.on('end', () => this.queue(0, () => to.end()));
     // Its other side learns of it through the line.
-    from.on('error', () => this.queue(0, () => to.resetAndDestroy()));
+    from.on('error', () => this.queue(0, () => reset(to)));
     this.update();
   }
 
+  /** Nobody is left to pass anything on to. */
   onEnd(listener: () => void): void {
-    this.to.once('close', listener);
+    this.to.once('close', () => {
+      this.drop();
+      listener();
+    });
   }
 
-  /** Both sockets of the connection are reset by its two lanes. */
-  reset(): void {
+  /** Loses what is on its way. */
+  drop(): void {
     clearTimeout(this.timer);
     this.line.length = 0;
-    this.from.resetAndDestroy();
   }
 
   /** Looks at what is wrong now. */
@@ -137,4 +147,10 @@ class Lane {
     while (wait() <= 0) this.line.shift()?.step();
     if (this.line.length > 0) this.timer = setTimeout(() => this.pass(), Math.ceil(wait()));
   }
+}
+
+/** A socket that is just ending cannot be reset any more. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }

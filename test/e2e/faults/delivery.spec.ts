@@ -59,11 +59,9 @@ fault(
     await engines.start('agent');
     const { id } = await api.submit('present');
     await engines.audit({ api, ids: [id], parked: 1 });
-    const returned = await engines.onChannel(async (channel) => {
-      const message = await channel.get(`${engines.queue}.parked.30000`);
-      if (message !== false) channel.ack(message);
-      return message;
-    });
+    const returned = await engines.onChannel((channel) =>
+      channel.get(`${engines.queue}.parked.30000`, { noAck: true }),
+    );
     expect(returned && JSON.parse(returned.content.toString())).toEqual(future);
     expect([await redis.exists(`task:${future.correlation_id}`), asked('future')]).toEqual([0, []]);
   },

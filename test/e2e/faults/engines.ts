@@ -108,10 +108,9 @@ function foreignClient(url: string): Pick<Engines, 'onChannel' | 'publish' | 'ta
       onChannel(async (channel) => {
         const reasons: string[] = [];
         for (;;) {
-          const letter = await channel.get(`${QUEUE}.dead`);
+          const letter = await channel.get(`${QUEUE}.dead`, { noAck: true });
           if (letter === false) return reasons;
           reasons.push(String(letter.properties.headers?.['x-euglena-reason']));
-          channel.ack(letter);
         }
       }),
   };

@@ -156,7 +156,7 @@ fault(
 fault(
   'F17',
   'the broker is down while tasks are submitted',
-  'each gets 503 with Retry-After within 3 s, nothing is stored, no tick is taken; all is well when it is back',
+  'each gets 503 with Retry-After within 3 s and leaves nothing; one with a key gets 202 and is queued later',
   async () => {
     const { gateway, api, directly } = await distantUser();
     toBroker.refuse();
@@ -165,9 +165,11 @@ fault(
     const answers = await Promise.all(Array.from({ length: 10 }, () => submit(api, 'refused')));
     for (const answer of answers) await expectRefused(answer, since);
     await engines.audit({ api: directly, ids: [], timeoutMs: 5_000 });
+    const keyed = await submit(api, 'keyed', 'key-2');
+    expect(keyed.status).toBe(202);
     heal();
     await eventually('the gateway is ready', async () => (await readiness(gateway)).status === 200);
-    await auditWithAgent(api, [(await api.submit('taken')).id]);
+    await auditWithAgent(api, [await idOf(keyed), (await api.submit('taken')).id]);
     expect(asked('refused')).toEqual([]);
   },
 );
