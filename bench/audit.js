@@ -90,7 +90,13 @@ export class Audit {
     const { status, body } = await this.client.task(user, id);
     if (status !== 200) return this.#find('accepted, but not known any more', `${id}: answered ${status}`);
     if (!this.records.has(id)) this.#find('accepted, but not known any more', `${id} is not in the list`);
-    if (!isTerminal(body)) return this.#find('accepted, but not ended', `${id} is ${body.status}`);
+    if (!isTerminal(body)) {
+      const lease = JSON.stringify(await this.engines.redis.hgetall(`task:${id}:lease`));
+      return this.#find(
+        'accepted, but not ended',
+        `${id} is ${body.status} since ${body.updated_at}, ${lease}`,
+      );
+    }
     if (seen !== null && seen !== JSON.stringify(body)) {
       this.#find('changed after its end', `${id}: ${seen} became ${JSON.stringify(body)}`);
     }

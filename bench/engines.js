@@ -22,14 +22,17 @@ const CHROMA_RUN = "require(process.argv[1]).cli(['chroma', 'run', ...process.ar
 
 /**
  * Answers the settings that lead to the engines, and by name those that may be restarted. `close` ends them and removes
- * what they stored. `withChroma`: whether there is a ChromaDB at all.
+ * what they stored. `withChroma`: whether there is a ChromaDB at all. `logs`: a folder for the broker's log. `appendfsync`:
+ * when Redis writes to disk; with `always`, kill -9 loses nothing that it acknowledged.
  */
-export async function startEngines(withChroma) {
+export async function startEngines(withChroma, { logs, appendfsync = 'always' } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'euglena-engines-'));
   const { REDIS_URL, RABBITMQ_URL, RABBITMQ_MANAGEMENT_URL = '', CHROMA_URL } = process.env;
   const starting = [];
-  starting.push(REDIS_URL ? { env: { REDIS_URL } } : privateRedis(folder));
-  starting.push(RABBITMQ_URL ? { env: { RABBITMQ_URL, RABBITMQ_MANAGEMENT_URL } } : privateRabbitMq(folder));
+  starting.push(REDIS_URL ? { env: { REDIS_URL } } : privateRedis(folder, appendfsync));
+  starting.push(
+    RABBITMQ_URL ? { env: { RABBITMQ_URL, RABBITMQ_MANAGEMENT_URL } } : privateRabbitMq(folder, logs),
+  );
   if (withChroma) starting.push(CHROMA_URL ? { env: { CHROMA_URL } } : privateChroma(folder));
   const engines = await Promise.all(starting);
   const servers = engines.flatMap(({ server }) => server ?? []);
@@ -52,15 +55,14 @@ export async function startEngines(withChroma) {
   };
 }
 
-/** What Redis acknowledged is in its append-only file, so that kill -9 loses none of it. */
-async function privateRedis(folder) {
+async function privateRedis(folder, appendfsync) {
   const program = REDIS.find((place) => existsSync(place));
   if (program === undefined) throw new Error('Set REDIS_URL or install redis-server.');
   const port = await freePort();
   const dir = join(folder, 'redis');
   mkdirSync(dir);
   const where = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir];
-  const durable = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always'];
+  const durable = ['--save', '', '--appendonly', 'yes', '--appendfsync', appendfsync];
   const server = new PrivateServer('redis', {
     command: [program, ...where, ...durable],
     env: { PATH },
@@ -82,12 +84,12 @@ function saysTo(port, question, answer) {
   });
 }
 
-async function privateRabbitMq(folder) {
+async function privateRabbitMq(folder, logs = join(folder, 'rabbitmq', 'log')) {
   if (!existsSync(RABBITMQ)) throw new Error(`Set RABBITMQ_URL or install rabbitmq-server (${RABBITMQ}).`);
   const [port, management, distribution, mapper] = await Promise.all([1, 2, 3, 4].map(freePort));
   const home = join(folder, 'rabbitmq');
   mkdirSync(join(home, 'data'), { recursive: true });
-  const env = rabbitMqEnvironment(home, { port, management, distribution, mapper });
+  const env = rabbitMqEnvironment(home, logs, { port, management, distribution, mapper });
   const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`;
   const check = `http://127.0.0.1:${management}/api/health/checks/port-listener/${port}`;
   const server = new PrivateServer('rabbitmq', {
@@ -115,7 +117,7 @@ function portMapper(port) {
   });
 }
 
-function rabbitMqEnvironment(home, { port, management, distribution, mapper }) {
+function rabbitMqEnvironment(home, logs, { port, management, distribution, mapper }) {
   const file = (name, lines) => {
     writeFileSync(join(home, name), `${lines.join('\n')}\n`);
     return join(home, name);
@@ -127,7 +129,7 @@ function rabbitMqEnvironment(home, { port, management, distribution, mapper }) {
     RABBITMQ_NODENAME: `euglena-${port}@localhost`,
     RABBITMQ_DIST_PORT: `${distribution}`,
     RABBITMQ_MNESIA_BASE: join(home, 'data'),
-    RABBITMQ_LOG_BASE: join(home, 'log'),
+    RABBITMQ_LOG_BASE: logs,
     RABBITMQ_ENABLED_PLUGINS_FILE: file('plugins', ['[rabbitmq_management].']),
     RABBITMQ_CONFIG_FILE: file('rabbitmq.conf', [
       `listeners.tcp.1 = 127.0.0.1:${port}`,

@@ -78,7 +78,6 @@ async function startRoles(options, { folder, env, model, secret }) {
     USER_MAX_ACTIVE_TASKS: '100000',
     RATE_LIMIT_PER_MINUTE: '1000000',
   };
-  if (options.logs !== undefined) mkdirSync(options.logs, { recursive: true });
   const roles = [];
   for (const [role, count] of [
     ['gateway', options.gateways],
@@ -111,7 +110,7 @@ async function openStage(options) {
   };
   try {
     writePages(join(folder, 'pages'));
-    const engines = await startEngines(options.chroma);
+    const engines = await startEngines(options.chroma, { logs: options.logs });
     closers.push(engines.close);
     const model = await startSoakModel(seeded(options.seed + 1));
     closers.push(model.close);
@@ -237,6 +236,7 @@ function print({ options, counts, faults, answers, audit, examples }) {
 }
 
 const options = readOptions();
+if (options.logs !== undefined) mkdirSync(options.logs, { recursive: true });
 const stage = await openStage(options);
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, () => void stage.close().finally(() => process.exit(1)));

@@ -21,6 +21,7 @@ export class SupervisedRole {
   #expected = false;
   #ready = false;
   #waiting = [];
+  #giveUp;
   #tail = '';
   /** Ends that nobody asked for, after the role was ready: each with its last words. */
   crashes = [];
@@ -40,11 +41,13 @@ export class SupervisedRole {
     return this.#child?.pid;
   }
 
-  /** Resolves when it says that it is ready. */
+  /** Resolves when it says that it is ready; rejects when it cannot even start for the first time. */
   async start() {
     running.add(this);
+    const failed = new Promise((_, reject) => (this.#giveUp = reject));
     void this.#supervise();
-    await this.ready();
+    await Promise.race([this.ready(), failed]);
+    this.#giveUp = undefined;
   }
 
   ready() {
@@ -82,6 +85,7 @@ export class SupervisedRole {
       clearTimeout(late);
       if (!this.#expected && this.#ready) this.crashes.push(`code ${code}, signal ${signal}: ${this.#tail}`);
       else if (!this.#expected) this.failedStarts += 1;
+      this.#giveUp?.(new Error(`${this.name} did not start: ${this.#tail}`));
       this.#ready = false;
       await delay(RESTART_MS);
     }
