@@ -157,13 +157,15 @@ describe('a fleet of child processes', () => {
     await eventually('nobody is left', async () => (await fleet.state()).pending === 0);
   });
 
-  it('gives a worker the role, its arguments, the data folder and no keys of other roles', async () => {
+  it('gives a worker the role, its arguments, the data folder, and no keys or ports of other processes', async () => {
     const parent = {
       ...process.env,
       FOLDER: folder.dir.path,
       MODEL_NAME: 'm',
       SUPABASE_API_KEY: 'k',
+      CALLBACK_SECRET: 'c',
       PORT: '9',
+      METRICS_PORT: '10',
     };
     fleet = folder.fleet('good', clock, { env: agentEnvironment(parent, '/data') });
     const [pid = 0] = await start(1);
@@ -173,10 +175,12 @@ describe('a fleet of child processes', () => {
       EUGLENA_ROLE: 'agent',
       EUGLENA_DATA_DIR: '/data',
       PORT: '0',
+      METRICS_PORT: '',
       HOST: '127.0.0.1',
       MODEL_NAME: 'm',
     });
     expect(given.env).not.toHaveProperty('SUPABASE_API_KEY');
+    expect(given.env).not.toHaveProperty('CALLBACK_SECRET');
   });
 });
 

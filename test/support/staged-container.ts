@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { type Dockerfile } from './dockerfile.js';
 import { type StagedImage } from './staged-image.js';
 
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 60_000;
 
 export interface ContainerOptions {
   /** Over what the image sets. */
@@ -29,7 +29,7 @@ export interface StagedContainer {
 
 /**
  * Starts what the image starts, in its folder, with the image's environment and this one, on a free port of the loopback.
- * Resolves when it says `ready`; fails with its output when it ends before, or is not ready in 30 seconds.
+ * Resolves when it says `ready`; fails with its output when it ends before, or is not ready in a minute.
  */
 export async function startContainer(
   dockerfile: Dockerfile,
