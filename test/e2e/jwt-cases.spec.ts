@@ -1,68 +1,24 @@
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
-import { type LoggerService } from '@nestjs/common';
 import fc from 'fast-check';
-import { type Environment } from '../../src/config/settings.js';
-import { systemClock } from '../../src/config/system-clock.js';
-import { type Clock } from '../../src/domain/clock.js';
-import { SubmissionService } from '../../src/gateway/submission.service.js';
 import { type Quota, QUOTA } from '../../src/ports/quota/quota.port.js';
 import { type TaskStore, TASK_STORE } from '../../src/ports/task-store/task-store.port.js';
 import { type WorkQueue, WORK_QUEUE } from '../../src/ports/work-queue/work-queue.port.js';
 import { asCase, JWT_CASES, type JwtCase, JwtForge, publicJwk } from '../contract/identity.jwt-cases.js';
-import { type GatewayApp, startGateway } from '../support/gateway-app.js';
+import { type GatewayApp } from '../support/gateway-app.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { type RawAnswer, sendRaw } from '../support/raw-http.js';
-import { startSupabaseAuthServer, type SupabaseAuthServer } from '../support/supabase-auth-server.js';
+import {
+  ANON_KEY,
+  startSupabaseProject as startProject,
+  type SupabaseProject as Project,
+  USER,
+} from '../support/supabase-project.js';
 
-const USER = '11111111-1111-4111-8111-111111111111';
-const ANON_KEY = 'the-anon-key-of-the-project';
 /** What an answer never holds: stacks, file names, the reasons of libraries. */
 const LEAKS =
   /\n {4}at |node_modules|\.ts:|\.js:|JWS|JWT[A-Z]|JOSE|signature|issuer|audience|"?aud"?[: ]|claim/;
 /** An answer to a bad token; much more than it takes, for a machine that does much else. */
 const PATIENCE_MS = 1_000;
-
-/** A gateway for the users of a project, and the project's Auth server. */
-interface Project {
-  readonly gateway: GatewayApp;
-  readonly server: SupabaseAuthServer;
-  readonly clock: Clock;
-  /** Everything that was logged. */
-  readonly log: string[];
-  /** A task of the corpus's user. */
-  readonly task: string;
-  close(): Promise<void>;
-}
-
-async function startProject(
-  mode: JwtCase['mode'],
-  env: Environment = { SUPABASE_ALLOW_UNCONFIRMED: 'true' },
-  clock: Clock = systemClock,
-): Promise<Project> {
-  const server = await startSupabaseAuthServer([publicJwk('es1'), publicJwk('rs1')]);
-  const secret = new JwtForge(0).secret.toString();
-  const log: string[] = [];
-  const note = (...parts: unknown[]) => void log.push(parts.map(String).join(' '));
-  const logger: LoggerService = { log: note, warn: note, error: note, debug: note, verbose: note };
-  const gateway = await startGateway({
-    clock,
-    logger,
-    env: {
-      ...(mode === 'legacy' ? {} : { SUPABASE_URL: server.url }),
-      ...(mode === 'jwks' ? {} : { SUPABASE_JWT_SECRET: secret }),
-      SUPABASE_ANON_KEY: ANON_KEY,
-      DAILY_TICK_LIMIT: '1000000',
-      ...env,
-    },
-  });
-  const submissions = gateway.app.get(SubmissionService, { strict: false });
-  const task = await submissions.submit({ owner: USER, mandate: 'own', maxTicks: 5 });
-  const close = async () => {
-    await gateway.close();
-    await server.close();
-  };
-  return { gateway, server, clock, log, task: task.correlationId, close };
-}
 
 const projects = new Map<string, Promise<Project>>();
 /** The cases that change nothing about the project meet one gateway for each mode. */

@@ -106,4 +106,18 @@ describe('IdentityModule', () => {
       expect(warnings).toEqual([expect.stringContaining('SUPABASE_ALLOW_UNCONFIRMED')]);
     });
   });
+
+  it('is down while it cannot get keys, unless there is a secret for other tokens', async () => {
+    server.keySet.answer('down');
+    const env = { SUPABASE_URL: server.url, SUPABASE_ALLOW_UNCONFIRMED: 'true' };
+    const unavailable = { code: 'engine_unavailable' };
+    await withIdentity(env, async (identity) => {
+      await expect(identity.ping()).rejects.toMatchObject(unavailable);
+    });
+    await withIdentity({ ...env, SUPABASE_JWT_SECRET: SECRET }, async (identity) => {
+      await identity.ping();
+      expect((await identity.verify(await secretToken(server.issuer))).userId).toBe(USER);
+      await expect(identity.verify(await keyToken(server.issuer))).rejects.toMatchObject(unavailable);
+    });
+  });
 });

@@ -71,8 +71,13 @@ export class KeyFamilies implements TokenKeys {
     return this.familyOf(key.alg).trusts(key);
   }
 
+  /** Up as long as one family is: whose tokens are of that family must not be sent away for the others. */
   async ping(): Promise<void> {
-    await Promise.all(this.families.map((family) => family.ping()));
+    const pings = await Promise.allSettled(this.families.map((family) => family.ping()));
+    const failure = pings.find(({ status }) => status === 'rejected');
+    if (failure !== undefined && pings.every(({ status }) => status === 'rejected')) {
+      throw (failure as PromiseRejectedResult).reason;
+    }
   }
 
   private familyOf(alg: string): TokenKeys {
