@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { SignJWT } from 'jose';
+import { portsOf } from '../../src/config/adapter-choice.js';
 import { EuglenaError } from '../../src/domain/errors.js';
+import { IDENTITY, type Identity } from '../../src/ports/identity/identity.port.js';
 import { localSecret } from '../../src/ports/identity/local-secret.js';
 import { PRESENCE, type Presence } from '../../src/ports/presence/presence.port.js';
 import { QUOTA, type Quota } from '../../src/ports/quota/quota.port.js';
@@ -90,6 +92,7 @@ describe('the document', () => {
       'countAgents',
       'extendTask',
       'followTask',
+      'getCallbackSecret',
       'getHealth',
       'getLiveness',
       'getQuota',
@@ -261,6 +264,18 @@ describe('every status of every operation is answered as documented', () => {
     expect((await call('GET', `/tasks/${id}/events?after=2`)).status).toBe(204);
     expect((await call('POST', `/tasks/${id}/extend`, { body: { ticks: 1 } })).status).toBe(409);
     expect((await call('GET', '/quota')).status).toBe(200);
+    expect((await call('GET', '/callbacks/secret')).status).toBe(200);
+  });
+
+  it('404 for the secret of a server that sends no callbacks', async () => {
+    const embedded = portsOf('gateway').join(',');
+    const silent = await startGateway({ env: { NODE_ENV: 'production', EUGLENA_ALLOW_EMBEDDED: embedded } });
+    try {
+      const as = await silent.token(USER);
+      expect((await call('GET', '/callbacks/secret', { as, at: silent })).status).toBe(404);
+    } finally {
+      await silent.close();
+    }
   });
 
   it('202 for an extension', async () => {
@@ -316,6 +331,7 @@ describe('every status of every operation is answered as documented', () => {
     const broken = await startGateway();
     const down = () => Promise.reject(new EuglenaError('engine_unavailable', 'pulled the plug'));
     const of = <T extends object>(port: symbol) => broken.app.get<T>(port, { strict: false });
+    const { verify } = of<Identity>(IDENTITY);
     Object.assign(of<TaskStore>(TASK_STORE), { find: down, list: down, commit: down });
     Object.assign(of<WorkQueue>(WORK_QUEUE), { depth: down });
     Object.assign(of<Quota>(QUOTA), { usage: down });
@@ -323,6 +339,9 @@ describe('every status of every operation is answered as documented', () => {
     try {
       const as = await broken.token(USER);
       for (const operation of usersOperations) {
+        // It needs no engine but the one that knows users.
+        const alone = operation.operationId === 'getCallbackSecret';
+        Object.assign(of<Identity>(IDENTITY), { verify: alone ? down : verify });
         const answer = await call(operation.method, at(operation), {
           as,
           at: broken,
