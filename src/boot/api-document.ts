@@ -13,7 +13,7 @@ Errors are problem documents (RFC 9457) with a stable \`code\`. An answer other 
 
 const TAGS = {
   tasks: 'Mandates, the work on them, and their answers.',
-  callbacks: 'Be told of the end of a task: what a receiver needs to know.',
+  callbacks: 'Being told of the end of a task.',
   quota: 'Ticks of the day.',
   agents: 'Who works.',
   health: 'For load balancers and people.',

@@ -125,11 +125,14 @@ export class TasksController {
     @Body() body: ExtendTask,
     @Headers('idempotency-key') key: string | undefined,
     @Headers('traceparent') traceparent: string | undefined,
+    @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     const origin = originOf(key, traceparent);
-    const request = { owner: caller.userId, correlationId: id, ticks: body.ticks, ...origin };
-    const task = await this.extensions.extend(request);
+    const wanted = { owner: caller.userId, correlationId: id, ticks: body.ticks, ...origin };
+    const task = await this.extensions.extend(wanted);
+    const about = { task: task.correlationId, user: caller.userId, request: request.id };
+    this.logger.log(new LogLine('extended', about));
     void reply.status(202).header('location', `/tasks/${task.correlationId}`);
     return taskToApi(task);
   }
