@@ -7,6 +7,9 @@ import { EuglenaError } from '../domain/errors.js';
 import { AuthGuard, type AuthenticatedRequest } from './auth.guard.js';
 import { type Taken, TokenBuckets } from './token-buckets.js';
 
+/** One network address may stand for many users, or for a whole load balancer. */
+const USERS_OF_AN_ADDRESS = 10;
+
 /** Counts the requests of users, and the failures of addresses that send no good token. One for all routes. */
 @Injectable()
 export class RateLimits {
@@ -15,7 +18,7 @@ export class RateLimits {
 
   constructor(@Inject(SETTINGS) { gateway }: Settings, @Inject(CLOCK) clock: Clock) {
     this.users = new TokenBuckets(gateway.rateLimitPerMinute, clock);
-    this.failures = new TokenBuckets(gateway.rateLimitPerMinute, clock);
+    this.failures = new TokenBuckets(gateway.rateLimitPerMinute * USERS_OF_AN_ADDRESS, clock);
   }
 }
 

@@ -64,13 +64,13 @@ describe('the rate of requests', () => {
     gateway = await startGateway({ env: { RATE_LIMIT_PER_MINUTE: '3' }, clock });
     const [mine, forged] = [caller(await gateway.token(USER)), caller('nonsense')];
     const statuses = [];
-    for (let time = 0; time < 5; time += 1) statuses.push((await forged('/quota')).status);
-    expect(statuses).toEqual([401, 401, 401, 429, 429]);
+    for (let time = 0; time < 32; time += 1) statuses.push((await forged('/quota')).status);
+    expect(statuses).toEqual([...Array.from({ length: 30 }, () => 401), 429, 429]);
     const beyond = await forged('/tasks');
-    expect([beyond.headers.get('retry-after'), await codeOf(beyond)]).toEqual(['20', 'rate_limited']);
+    expect([beyond.headers.get('retry-after'), await codeOf(beyond)]).toEqual(['2', 'rate_limited']);
     expect((await mine('/quota')).status).toBe(200);
     expect((await fetch(`${gateway.origin}/health/live`)).status).toBe(200);
-    clock.advance(20_000);
+    clock.advance(2_000);
     expect((await forged('/quota')).status).toBe(401);
   });
 });

@@ -129,7 +129,7 @@ fault(
     const task = await api.task(id);
     expect(task.result?.answer).toBe('answer to F04');
     first.signal('SIGCONT');
-    await eventually('it leaves the task', () => first.output().includes(`${id}: left`));
+    await eventually('it leaves the task', () => first.said(id, 'left'));
     await second.kill('SIGTERM');
     const { id: next } = await api.submit('F04, the next');
     await engines.audit({ api, ids: [id, next] });
@@ -152,7 +152,7 @@ fault(
     expect(new Set(await audited(id, 3)).size).toBe(2);
     const task = await api.task(id);
     expect(task.result?.answer).toBe('answer to F05');
-    await eventually('it leaves the task', () => first.output().includes(`${id}: left`));
+    await eventually('it leaves the task', () => first.said(id, 'left'));
     expect(await api.task(id)).toEqual(task);
   },
 );
