@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from '@jest/globals';
 import { Redis } from 'ioredis';
@@ -181,7 +182,8 @@ fault(
   async () => {
     engines.say(thinker(1));
     const gateway = await engines.start('gateway');
-    const load = await engines.newUser(gateway);
+    const user = randomUUID();
+    const load = await engines.stage.api(gateway, user);
     const ids: string[] = [];
     const health: number[] = [];
     const refusals: unknown[] = [];
@@ -206,7 +208,7 @@ fault(
     expect(refusals).toEqual([]);
     expect(health.join(' ')).toMatch(/^200( 200)*( 503)*$/);
     await engines.start('agent', { AGENT_CONCURRENCY: '8' });
-    await engines.audit({ api: load, ids });
+    await engines.audit({ api: await engines.stage.api(engines.gateway, user), ids });
   },
 );
 

@@ -111,25 +111,6 @@ fault(
 );
 
 fault(
-  'F35',
-  'Redis is restarted with 1,000 tasks queued',
-  'all of them end, each once and charged once',
-  async () => {
-    engines.say(thinker(1));
-    const ids: string[] = [];
-    while (ids.length < 1_000) {
-      const mandates = Array.from({ length: 100 }, (_, n) => `one of many ${ids.length + n}`);
-      ids.push(...(await api.submitAll(mandates)));
-    }
-    await engines.redis.restart();
-    const start = () => engines.start('agent', { AGENT_CONCURRENCY: '16' });
-    await Promise.all([start(), start()]);
-    await engines.audit({ api, ids, timeoutMs: 90_000 });
-  },
-  120_000,
-);
-
-fault(
   'F36',
   'Redis comes back empty',
   'a running task is stored again by its agent, a waiting one is made from its message; one that had ended is a 404',
@@ -271,4 +252,23 @@ fault(
     expect(ticksAsked('long')).toEqual([1, 2, 2]);
     for (const mandate of ['short 1', 'short 2', 'short 3']) expect(ticksAsked(mandate)).toEqual([1, 2]);
   },
+);
+
+fault(
+  'F35',
+  'Redis is restarted with 1,000 tasks queued',
+  'all of them end, each once and charged once',
+  async () => {
+    engines.say(thinker(1));
+    const ids: string[] = [];
+    while (ids.length < 1_000) {
+      const mandates = Array.from({ length: 100 }, (_, n) => `one of many ${ids.length + n}`);
+      ids.push(...(await api.submitAll(mandates)));
+    }
+    await engines.redis.restart();
+    const start = () => engines.start('agent', { AGENT_CONCURRENCY: '16' });
+    await Promise.all([start(), start()]);
+    await engines.audit({ api, ids, timeoutMs: 90_000 });
+  },
+  120_000,
 );
