@@ -5,6 +5,8 @@ import { type PostgrestServer, SERVICE_KEY, startPostgrest } from '../support/se
 import { type SupabaseDatabase } from '../support/servers/supabase-database.js';
 import { DAILY_LIMIT } from './quota.contract.js';
 
+const USER = '11111111-1111-4111-8111-111111111111';
+
 /** A Supabase project for a whole test file. */
 export interface SupabaseStage {
   readonly database: SupabaseDatabase;
@@ -42,3 +44,12 @@ export async function openSupabase(database: SupabaseDatabase): Promise<Supabase
     },
   };
 }
+
+/** Every method of the port that asks the project. */
+export const everyStepOf = (quota: SupabaseQuota) => [
+  () => quota.reserve(USER, 'task-1', 1),
+  () => quota.settle('task-1', 1),
+  () => quota.usage(USER),
+  () => quota.unsettled(0, 10),
+  () => quota.ping(),
+];

@@ -1,13 +1,11 @@
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { cancellation, submission } from '../../src/domain/task-change.js';
-import { ReservationReconciler, SettlementReconciler } from '../../src/gateway/reconcilers.js';
-import { openGatewayEngines } from '../support/gateway-engines.js';
 import { ManualClock } from '../support/manual-clock.js';
-import { ANON_KEY, failure, type Treatment } from '../support/servers/postgrest-server.js';
+import { ANON_KEY } from '../support/servers/postgrest-server.js';
 import { openPglite, type Query, type Row } from '../support/servers/supabase-database.js';
 import { DAILY_LIMIT, quotaContract, type QuotaHarness } from './quota.contract.js';
-import { openSupabase, type SupabaseStage } from './quota.supabase.harness.js';
+import { supabaseFaults } from './quota.supabase.faults.js';
+import { everyStepOf, openSupabase, type SupabaseStage } from './quota.supabase.harness.js';
 
 const DAY_MS = 86_400_000;
 const ALICE = '11111111-1111-4111-8111-111111111111';
@@ -44,7 +42,7 @@ afterEach(() => stage.clear());
 afterAll(() => stage.close());
 
 const sql = (work: (query: Query) => Promise<Row[]>) => stage.database.transaction(work);
-const pass = (ms: number) => jest.setSystemTime(Date.now() + ms);
+const pass = (ms: number) => void jest.setSystemTime(Date.now() + ms);
 /** An adapter that waits as long as the test wants. */
 const connect = (clock = new ManualClock()) => stage.connect({ clock });
 
@@ -53,7 +51,7 @@ async function open(): Promise<QuotaHarness> {
     quota: connect(),
     again: async () => connect(),
     now: () => Date.now(),
-    elapse: async (ms) => void pass(ms),
+    elapse: async (ms) => pass(ms),
     close: async () => {},
   };
 }
@@ -206,7 +204,7 @@ describe('who may use the tick ledger', () => {
   it('a key that is not the service role’s is refused, and the error names the setting and no key', async () => {
     for (const apiKey of [ANON_KEY, 'no-key-of-this-project']) {
       const quota = stage.connect({ apiKey });
-      for (const step of stepsOf(quota)) {
+      for (const step of everyStepOf(quota)) {
         const error: unknown = await step().catch((reason: unknown) => reason);
         expect(error).toMatchObject({
           code: 'engine_unavailable',
@@ -218,179 +216,4 @@ describe('who may use the tick ledger', () => {
   });
 });
 
-const stepsOf = (quota: ReturnType<typeof connect>) => [
-  () => quota.reserve(ALICE, 'task-1', 1),
-  () => quota.settle('task-1', 1),
-  () => quota.usage(ALICE),
-  () => quota.unsettled(0, 10),
-  () => quota.ping(),
-];
-
-function gate() {
-  let open = () => {};
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  return { opened, open };
-}
-
-/** From now on the project takes calls and never answers; resolves at the first. */
-function hang(): Promise<void> {
-  const { opened, open } = gate();
-  stage.server.treat(() => {
-    open();
-    return new Promise(() => undefined);
-  });
-  return opened;
-}
-
-const answer = (status: number, body: string): Treatment => {
-  return () => Promise.resolve({ status, body });
-};
-
-describe('a Supabase project that does not serve', () => {
-  it.each<[string, Treatment, RegExp]>([
-    ['ends the connection', async () => 'drop', /cannot be reached \(UND_ERR_SOCKET\)/],
-    ['has no database', async () => failure(503, 'PGRST001', 'vendor'), /answered 503 to \w+ \(PGRST001\)/],
-    [
-      'times out at its pool',
-      async () => failure(504, 'PGRST003', 'vendor'),
-      /answered 504 to \w+ \(PGRST003\)/,
-    ],
-    ['has no migration', async () => failure(404, 'PGRST202', 'vendor'), /apply supabase\/migrations/],
-    ['is no project', answer(404, '<html>vendor</html>'), /apply supabase\/migrations/],
-    ['moved', answer(301, 'vendor'), /answered 301 to \w+/],
-    ['speaks HTML', answer(200, '<html>vendor</html>'), /answers \w+ otherwise/],
-    [
-      'says null where it should not',
-      answer(200, '{"used":null,"resets_at":"vendor"}'),
-      /answers \w+ otherwise/,
-    ],
-    ['says a number that is none', answer(200, '[{"used":-1}]'), /answers \w+ otherwise/],
-    ['never ends its answer', answer(200, ' '.repeat(2_000_000)), /cannot be reached \(ResponseTooLarge\)/],
-  ])('because it %s is unavailable, in words of our own', async (_what, treatment, words) => {
-    const quota = connect();
-    stage.server.treat(treatment);
-    for (const step of stepsOf(quota)) {
-      const error: unknown = await step().catch((reason: unknown) => reason);
-      expect(error).toMatchObject({ code: 'engine_unavailable', message: expect.stringMatching(words) });
-      expect(inspect(error, { depth: null, showHidden: true })).not.toMatch(/vendor|service-role-key/);
-    }
-  });
-
-  it('is unavailable while nothing listens, and serves again when it is back', async () => {
-    const quota = connect();
-    await quota.reserve(ALICE, 'task-1', 10);
-    await stage.server.stop();
-    for (const step of stepsOf(quota)) {
-      await expect(step()).rejects.toMatchObject({ message: 'Supabase cannot be reached (ECONNREFUSED).' });
-    }
-    await stage.server.start();
-    expect(await quota.usage(ALICE)).toMatchObject({ used: 10 });
-  });
-
-  it('is given three seconds for each call', async () => {
-    const clock = new ManualClock();
-    const quota = connect(clock);
-    for (const step of stepsOf(quota)) {
-      const arrived = hang();
-      const outcome = step().catch((reason: unknown) => reason);
-      await arrived;
-      clock.advance(2_999);
-      expect(await Promise.race([outcome, Promise.resolve('still waiting')])).toBe('still waiting');
-      clock.advance(1);
-      const message = 'Supabase gave no answer within 3 s.';
-      expect(await outcome).toMatchObject({ code: 'engine_unavailable', message });
-    }
-  });
-
-  it('holds up nobody who closes', async () => {
-    const quota = connect();
-    const arrived = hang();
-    const outcome = quota.usage(ALICE).catch((reason: unknown) => reason);
-    await arrived;
-    await quota.close();
-    expect(await outcome).toMatchObject({ code: 'engine_unavailable' });
-  });
-});
-
-describe('a call whose answer is lost', () => {
-  /** Reserves 50 ticks for a task that is never stored, has them found after a minute, and given back. */
-  async function refunded(quota: ReturnType<typeof connect>) {
-    const engines = openGatewayEngines();
-    expect(await quota.usage(ALICE)).toMatchObject({ used: 50 });
-    const reconciler = new ReservationReconciler(engines.store, quota);
-    expect(await reconciler.tick()).toBe(0);
-    pass(60_000);
-    expect(await reconciler.tick()).toBe(1);
-    expect(await quota.usage(ALICE)).toMatchObject({ used: 0 });
-    await engines.close();
-  }
-
-  it('after its commit: the ticks are found and given back', async () => {
-    const quota = connect();
-    stage.server.treat(async (call) => {
-      await call.run();
-      return 'drop';
-    });
-    await expect(quota.reserve(ALICE, 'lost', 50)).rejects.toMatchObject({ code: 'engine_unavailable' });
-    stage.server.treat(null);
-    await refunded(quota);
-  });
-
-  it('and that commits after its caller gave up: the ticks are found and given back', async () => {
-    const clock = new ManualClock();
-    const quota = connect(clock);
-    const arrived = gate();
-    const late = gate();
-    const committed = gate();
-    stage.server.treat(async (call) => {
-      arrived.open();
-      await late.opened;
-      await call.run();
-      committed.open();
-      return 'drop';
-    });
-    const reserving = quota.reserve(ALICE, 'lost', 50).catch((reason: unknown) => reason);
-    await arrived.opened;
-    clock.advance(3_000);
-    expect(await reserving).toMatchObject({ message: 'Supabase gave no answer within 3 s.' });
-    expect(await sql((query) => query('select from tick_ledger'))).toEqual([]);
-    late.open();
-    await committed.opened;
-    stage.server.treat(null);
-    await refunded(quota);
-  });
-
-  it('is charged once when it is made again', async () => {
-    const quota = connect();
-    stage.server.treat(async (call) => {
-      await call.run();
-      return 'drop';
-    });
-    await expect(quota.reserve(ALICE, 'task-1', 50)).rejects.toMatchObject({ code: 'engine_unavailable' });
-    stage.server.treat(null);
-    expect(await quota.reserve(ALICE, 'task-1', 50)).toMatchObject({ kind: 'reserved', usage: { used: 50 } });
-  });
-
-  it('of a settlement is told again until it is known to have arrived', async () => {
-    const engines = openGatewayEngines();
-    const quota = connect();
-    await quota.reserve(ALICE, 'done', 50);
-    const input = { correlationId: 'done', owner: ALICE, mandate: 'Find X', maxTicks: 50 };
-    const { record } = submission(input, engines.clock.now(), true);
-    await engines.store.commit(submission(input, engines.clock.now(), true));
-    await engines.store.commit(cancellation(record, engines.clock.now()));
-    const reconciler = new SettlementReconciler(engines.store, quota);
-    for (const treatment of [answer(503, ''), answer(200, 'x'), async () => 'drop' as const]) {
-      stage.server.treat(treatment);
-      await expect(reconciler.tick()).rejects.toMatchObject({ code: 'engine_unavailable' });
-      engines.clock.advance(30_000);
-    }
-    stage.server.treat(null);
-    expect(await quota.usage(ALICE)).toMatchObject({ used: 50 });
-    expect(await reconciler.tick()).toBe(1);
-    expect(await quota.usage(ALICE)).toMatchObject({ used: 0 });
-    engines.clock.advance(30_000);
-    expect(await reconciler.tick()).toBe(0);
-    await engines.close();
-  });
-});
+supabaseFaults(() => stage, pass);
