@@ -117,8 +117,7 @@ describe('task store on Redis, as other programs see it', () => {
 
   it('looks at so many tasks at most, and goes on behind them', async () => {
     const { prefix, raw, store } = harness;
-    const { record } = tasks.creation('old');
-    await tasks.submit('old');
+    const record = await tasks.submit('old');
     const fields = Array.from({ length: 1_000 }, (_, index) => [
       record.createdAt + 1 + index,
       `lost-${index}`,
