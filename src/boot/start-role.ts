@@ -11,6 +11,9 @@ import { observe } from './observe.js';
 import { PinoLogger } from './pino-logger.js';
 import { rootModule } from './role-graph.js';
 
+/** How long a gateway goes on serving after it said that it is not ready, in ms. */
+const UNREADY_MS = 5_000;
+
 /** A role that serves. */
 export interface RunningRole {
   /** Where it listens, e.g. `http://127.0.0.1:8080`. */
@@ -79,6 +82,7 @@ async function listen(
     close: () => {
       closing ??= (async () => {
         app.get(HealthService, { strict: false }).markDraining();
+        if (isBalanced(settings)) await systemClock.sleep(UNREADY_MS);
         await app.close();
         database.close();
         await stopObserving();
@@ -86,6 +90,11 @@ async function listen(
       return closing;
     },
   };
+}
+
+/** Whether a load balancer stands in front, which must see that the process is not ready before it stops to listen. */
+function isBalanced({ production, role }: Settings): boolean {
+  return production && role === 'gateway';
 }
 
 /** Something else listens on the role's port. */
