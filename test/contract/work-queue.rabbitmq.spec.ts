@@ -51,6 +51,7 @@ class RabbitMqHarness implements WorkQueueHarness {
       queueName: this.name,
       deliveryLimit: DELIVERY_LIMIT,
       retryDelayMs: 20,
+      newQueueRestMs: 0,
     });
     this.wires.set(queue, wire);
     await queue.ready();

@@ -38,6 +38,8 @@ export class RabbitPublisher {
     private readonly clock: Clock,
     private readonly queueName: string,
     private readonly deliveryLimit: number,
+    /** How long a new parking queue stays empty, in ms. */
+    private readonly newQueueRestMs: number,
   ) {}
 
   /** The channel, on a broker whose queues are declared. */
@@ -105,18 +107,29 @@ export class RabbitPublisher {
   }
 
   /** Once for all messages that are parked at about the same time: a busy task may meet a hundred copies at once. */
-  private async declareParking({ name, options }: ParkingQueue): Promise<void> {
+  private async declareParking(queue: ParkingQueue): Promise<void> {
+    const { name } = queue;
     const now = this.clock.now();
     let declaration = this.declared.get(name);
     if (declaration === undefined || declaration.until <= now) {
-      const done = this.connection.run('declare a parking queue', (channel) =>
-        channel.assertQueue(name, options),
-      );
+      const done = this.makeParking(queue);
       declaration = { done, until: now + DECLARED_FOR_MS };
       this.declared.set(name, declaration);
       done.catch(() => this.declared.delete(name));
     }
     await declaration.done;
+  }
+
+  /** A queue that was not there yet rests before its first message; until then that is safe in the queue of work. */
+  private async makeParking({ name, options }: ParkingQueue): Promise<void> {
+    const existed = await this.connection
+      .run('look for a parking queue', (channel) => channel.checkQueue(name))
+      .then(
+        () => true,
+        () => false,
+      );
+    await this.connection.run('declare a parking queue', (channel) => channel.assertQueue(name, options));
+    if (!existed) await this.clock.sleep(this.newQueueRestMs);
   }
 
   /** Declares again what somebody deleted; answers what to say of the message that had no queue. */

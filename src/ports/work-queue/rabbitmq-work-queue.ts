@@ -25,6 +25,11 @@ export interface RabbitMqWorkQueueOptions {
   readonly deliveryLimit?: number;
   /** Wait after the first failed delivery, in ms; doubles with each further one, up to a minute. Default: 1,000. */
   readonly retryDelayMs?: number;
+  /**
+   * How long a new parking queue stays empty, in ms. RabbitMQ (3.10 for one) confirms messages about a second before it has
+   * written down that their queue exists; killed in between, it comes back without them. Default: 2,000.
+   */
+  readonly newQueueRestMs?: number;
 }
 
 /**
@@ -48,11 +53,12 @@ export class RabbitMqWorkQueue implements WorkQueue {
     private readonly options: RabbitMqWorkQueueOptions,
   ) {
     const { url, managementUrl, queueName, deliveryLimit = 20, retryDelayMs = 1_000 } = options;
+    const { newQueueRestMs = 2_000 } = options;
     this.queueName = queueName;
     this.deliveryLimit = deliveryLimit;
     this.retryDelayMs = retryDelayMs;
     this.connection = new RabbitConnection(url);
-    this.publisher = new RabbitPublisher(this.connection, clock, queueName, deliveryLimit);
+    this.publisher = new RabbitPublisher(this.connection, clock, queueName, deliveryLimit, newQueueRestMs);
     this.management = managementUrl === null ? null : new RabbitManagement(managementUrl, url, queueName);
   }
 
