@@ -22,6 +22,8 @@ import {
   SettlementReconciler,
 } from './reconcilers.js';
 
+import { StalledReconciler } from './stalled-reconciler.js';
+
 /** The longest pause after failures, in ms, unless a reconciler looks less often anyway. */
 const BACKOFF_MAX_MS = 60_000;
 
@@ -44,6 +46,7 @@ export class ReconcilerService implements OnApplicationBootstrap, BeforeApplicat
     this.reconcilers = [
       new OutboxReconciler(store, queue),
       new SettlementReconciler(store, quota),
+      new StalledReconciler(store, queue),
       new CallbackReconciler(store, callbacks, clock, Math.random),
       new ReservationReconciler(store, quota),
       new RetentionReconciler(store, clock, settings.retentionDays),

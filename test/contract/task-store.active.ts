@@ -20,6 +20,25 @@ export function taskStoreActive(open: () => Promise<TaskStoreHarness>): void {
     activeLimit,
   });
 
+  it('finds unfinished tasks that nobody works on, once they are old enough', async () => {
+    const idsOf = async (olderThanMs: number, limit = 10) =>
+      (await store.stalled(olderThanMs, limit)).map(({ correlationId }) => correlationId);
+    await tasks.submit('waiting');
+    await harness.elapse(5);
+    await tasks.submit('foreign', null);
+    await tasks.claim('running', 'agent-1', 60_000);
+    await store.surrender((await tasks.claim('surrendered', 'agent-1', 60_000)).lease);
+    await tasks.committed(cancellation(await tasks.submit('cancelled'), tasks.now()));
+    await harness.elapse(5);
+    expect(await idsOf(60_000)).toEqual([]);
+    expect((await idsOf(0)).sort()).toEqual(['foreign', 'surrendered', 'waiting']);
+    expect(await idsOf(0, 1)).toEqual(['waiting']);
+    const ended = await tasks.finish('extended');
+    await tasks.committed(tasks.extension(ended));
+    await harness.elapse(5);
+    expect(await idsOf(0)).toContain('extended');
+  });
+
   it("counts a user's unfinished tasks, whatever becomes of them", async () => {
     expect(await store.active('alice')).toBe(0);
     const cancelled = await tasks.submit('cancelled');

@@ -9,6 +9,7 @@
  * | `task:<id>:lease` | hash | `token`, `worker`, `expires_at` (epoch ms; 0: ended), `attempts`, `owner` |
  * | `tasks:user:<owner>` | sorted set | ids by creation |
  * | `tasks:active:<owner>` | set | ids of unfinished tasks |
+ * | `tasks:unfinished` | sorted set | ids of tasks that have not ended, by when they were made or extended |
  * | `tasks:finished` | sorted set | ids of terminal tasks by their end |
  * | `tasks:outbox`, `tasks:settlements`, `tasks:callbacks` | sorted set | ids by age, of entries that nobody took yet |
  * | …`:held` | sorted set | ids of taken entries by the end of their hold |
@@ -47,6 +48,7 @@ local function remove(id)
     redis.call('SREM', P .. 'tasks:active:' .. owner, id)
   end
   redis.call('ZREM', P .. 'tasks:finished', id)
+  redis.call('ZREM', P .. 'tasks:unfinished', id)
   drop('tasks:outbox', id)
   drop('tasks:settlements', id)
   drop('tasks:callbacks', id)
@@ -82,8 +84,10 @@ local function write(at)
   end
   if finished ~= '' then
     redis.call('ZADD', P .. 'tasks:finished', finished, id)
+    redis.call('ZREM', P .. 'tasks:unfinished', id)
     if owned ~= '' then redis.call('SREM', active, id) end
   elseif expected == 0 or anew == '1' and redis.call('ZREM', P .. 'tasks:finished', id) == 1 then
+    redis.call('ZADD', P .. 'tasks:unfinished', text(at), id)
     if owned ~= '' then redis.call('SADD', active, id) end
   end
   if ends == '1' then set('expires_at', '0')
@@ -242,6 +246,19 @@ for i = 3, #ARGV, 2 do
   if body and string.match(body, '^%d+') == ARGV[i + 1] then drop(list, ARGV[i]) end
 end
 return 0
+`;
+
+/** 2 age in ms, 3 limit. Answers records. It looks at so many tasks at most; those that run are soon out of its way. */
+export const STALLED = `${PRELUDE}
+local LOOKED_AT = 1000
+local at, limit, answer = now(), tonumber(ARGV[3]), {}
+local due = text(at - ARGV[2])
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'tasks:unfinished', '-inf', due, 'LIMIT', 0, LOOKED_AT)) do
+  local record = redis.call('GET', key(id))
+  local expires = tonumber(redis.call('HGET', key(id, ':lease'), 'expires_at') or '0')
+  if record and expires <= at and #answer < limit then answer[#answer + 1] = record end
+end
+return answer
 `;
 
 /** 2 end before, 3 limit. Answers the ids. */

@@ -12,6 +12,7 @@ import {
   LIST,
   MOVE_LEASE_ENDS,
   PURGE,
+  STALLED,
   TAKE,
   WITHDRAW,
 } from './redis-task-scripts.js';
@@ -54,6 +55,7 @@ export class RedisTaskStore implements TaskStore {
       clear: connection.script('taskClear', CLEAR),
       hold: connection.script('taskHold', HOLD),
       purge: connection.script('taskPurge', PURGE),
+      stalled: connection.script('taskStalled', STALLED),
     };
     this.changes = new RedisTaskWatch(connection, 'tasks:changed');
     this.ends = new RedisTaskWatch(connection, 'tasks:ended');
@@ -182,6 +184,10 @@ export class RedisTaskStore implements TaskStore {
 
   watchEnd(correlationId: string, listener: () => void): () => void {
     return this.ends.add(correlationId, listener);
+  }
+
+  async stalled(olderThanMs: number, limit: number): Promise<readonly TaskRecord[]> {
+    return ((await this.scripts.stalled(olderThanMs, limit)) as string[]).map(readRecord);
   }
 
   async purge(finishedBefore: number, limit: number): Promise<readonly string[]> {

@@ -191,6 +191,18 @@ export class SqliteTaskStore implements TaskStore {
     return this.watch(correlationId, listener);
   }
 
+  async stalled(olderThanMs: number, limit: number): Promise<readonly TaskRecord[]> {
+    const now = this.clock.now();
+    const rows = this.database.all<{ json: string }>(
+      `SELECT json FROM tasks WHERE finished_at IS NULL AND lease_expires_at <= ? AND created_at <= ?
+       ORDER BY created_at, correlation_id LIMIT ?`,
+      now,
+      now - olderThanMs,
+      limit,
+    );
+    return rows.map(({ json }) => readRecord(json));
+  }
+
   async purge(finishedBefore: number, limit: number): Promise<readonly string[]> {
     return this.database.transaction(() => {
       const rows = this.database.all<{ correlation_id: string }>(

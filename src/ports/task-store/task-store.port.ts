@@ -125,6 +125,9 @@ export interface TaskStore {
    */
   watchEnd(correlationId: string, listener: () => void): () => void;
 
+  /** Unfinished tasks, older than `olderThanMs`, that nobody holds a live lease of; oldest first, at most `limit`. */
+  stalled(olderThanMs: number, limit: number): Promise<readonly TaskRecord[]>;
+
   /** Removes tasks that became terminal before `finishedBefore` (epoch ms), at most `limit`; answers their ids. */
   purge(finishedBefore: number, limit: number): Promise<readonly string[]>;
 

@@ -47,7 +47,7 @@ async function submitUntil(api: EuglenaApi, mandate: string, enough: (status: nu
 async function queueOfWork(): Promise<{ consumers?: number; messages?: number }> {
   const path = '/api/queues?columns=name,consumers,messages';
   const answer = await askManagement(engines.rabbitmq.managementUrl, path);
-  const queues = (await answer.json()) as { name: string }[];
+  const queues = (await answer.json()) as { name: string; consumers?: number; messages?: number }[];
   return queues.find(({ name }) => name === engines.queue) ?? {};
 }
 
