@@ -24,7 +24,7 @@ export function fault(
   injected: string,
   expected: string,
   run: () => Promise<void>,
-  timeoutMs = 60_000,
+  timeoutMs = 180_000,
 ): void {
   const row: Row = { id, injected, expected, outcome: 'not run' };
   rows.push(row);

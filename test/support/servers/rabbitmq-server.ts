@@ -93,7 +93,8 @@ class PrivateNode implements PrivateRabbitMqServer {
 
   async stop(): Promise<void> {
     await this.end('SIGKILL');
-    rmSync(this.home, { recursive: true, force: true, maxRetries: 5 });
+    // The Erlang machine may still be writing its last words.
+    rmSync(this.home, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
   }
 
   kill(): void {
