@@ -193,7 +193,8 @@ export class RedisConnection {
     const { message = '', code = '' } = Object(error) as { message?: string; code?: string };
     const among = (known: typeof REFUSALS) => known.find(([sign]) => sign.test(`${message} ${code}`))?.[1];
     const refusal = among(REFUSALS);
-    if (refusal !== undefined) return new EngineRefusal(`${this.place} ${refusal}.`, { nothingDone });
+    // A step is refused at its first write, which is its whole.
+    if (refusal !== undefined) return new EngineRefusal(`${this.place} ${refusal}.`, { nothingDone: true });
     const trouble = among(TROUBLES);
     if (trouble !== undefined) {
       return new EuglenaError('engine_unavailable', `${this.place} ${trouble}.`, { nothingDone });
