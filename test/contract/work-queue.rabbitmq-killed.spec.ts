@@ -33,7 +33,8 @@ it('loses no message that was the first in its parking queue when the broker was
     server.kill();
     await server.restart();
     await eventually('the message comes back', () => received.length > 1, 30_000);
-    expect(received).toEqual([1, 2]);
+    // At least once: the broker may not have heard that the first copy was done.
+    expect(new Set(received)).toEqual(new Set([1, 2]));
   } finally {
     await queue.close();
   }
