@@ -227,6 +227,8 @@ fault(
       REDIS_URL: engines.redis.url,
       RABBITMQ_URL: engines.rabbitmq.url,
       QUEUE_NAME: engines.queue,
+      // One that is quick enough takes the task.
+      MODEL_API_URL: engines.stage.model.url,
     };
     for (const afterMs of [0, 50, 150, 300]) {
       // Before it listens to signals, they are the system's to answer: so it says when it does.
