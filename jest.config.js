@@ -22,6 +22,6 @@ export default {
     ],
   },
   testTimeout: 30_000,
-  maxWorkers: 2,
+  maxWorkers: 3,
   forceExit: false,
 };

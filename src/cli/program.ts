@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { packageVersion } from '../ports/web-search/package-root.js';
 import { ask } from './ask.js';
 import { type Command, type Io, messageOf, UsageError } from './command.js';
 import { plainText } from './plain-text.js';
@@ -23,15 +23,10 @@ function help(): string {
   ].join('');
 }
 
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return String((manifest as { version?: unknown }).version);
-}
-
 /** Runs a command line (without the program's name) and answers the exit code. Never rejects. */
 export async function runProgram(argv: readonly string[], io: Io): Promise<number> {
   const [name = '', ...args] = argv;
-  if (name === '--version') return print(io, `${version()}\n`);
+  if (name === '--version') return print(io, `${packageVersion()}\n`);
   if (name === '--help' || name === '-h' || name === 'help') return print(io, help());
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {

@@ -1,4 +1,7 @@
 import { trace } from '@opentelemetry/api';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 
 /** Sends spans to an OTLP collector until it is stopped. */
 export interface SpanExport {
@@ -10,15 +13,9 @@ const STOP_TIMEOUT_MS = 3_000;
 
 /**
  * Exports the spans of this process over OTLP/HTTP to `<endpoint>/v1/traces`, in batches and in the background: a collector
- * that is away costs spans, never work. Loaded only when asked for.
+ * that is away costs spans, never work.
  */
-export async function exportSpans(endpoint: string, role: string): Promise<SpanExport> {
-  const [{ OTLPTraceExporter }, { BasicTracerProvider, BatchSpanProcessor }, { resourceFromAttributes }] =
-    await Promise.all([
-      import('@opentelemetry/exporter-trace-otlp-http'),
-      import('@opentelemetry/sdk-trace-base'),
-      import('@opentelemetry/resources'),
-    ]);
+export function exportSpans(endpoint: string, role: string): SpanExport {
   const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/+$/, '')}/v1/traces` });
   const provider = new BasicTracerProvider({
     resource: resourceFromAttributes({ 'service.name': `euglena-${role}`, 'service.namespace': 'euglena' }),

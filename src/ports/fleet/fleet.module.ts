@@ -1,15 +1,16 @@
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { CLOCK, SETTINGS } from '../../config/settings.module.js';
 import { type Settings } from '../../config/settings.js';
 import { type Clock } from '../../domain/clock.js';
 import { PresenceModule } from '../presence/presence.module.js';
 import { PRESENCE, type Presence } from '../presence/presence.port.js';
+import { packageRoot } from '../web-search/package-root.js';
 import { agentEnvironment } from './agent-environment.js';
 import { ChildProcessFleet } from './child-process-fleet.js';
 import { FLEET, type Fleet } from './fleet.port.js';
 
-const MAIN = fileURLToPath(new URL('../../main.js', import.meta.url));
+const MAIN = join(packageRoot(), 'dist/main.js');
 
 @Module({
   imports: [PresenceModule],
