@@ -15,7 +15,8 @@ import { eventually } from '../support/eventually.js';
 import { type ChromaProcess, startChroma } from '../support/servers/chroma-server.js';
 import { type PrivateRabbitMqServer, startPrivateRabbitMq } from '../support/servers/rabbitmq-server.js';
 import { type PrivateRedisServer, startPrivateRedis } from '../support/servers/redis-server.js';
-import { freePort, run, type StagedContainer, startContainer } from '../support/staged-container.js';
+import { freePort } from '../support/free-port.js';
+import { run, type StagedContainer, startContainer } from '../support/staged-container.js';
 import { type StagedImage, stageImage } from '../support/staged-image.js';
 
 /** docker-compose.yml without an engine for containers: what its images hold, its files and its commands are run here. */

@@ -1,11 +1,10 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Role } from '../../src/config/settings.js';
 import { temporaryDataDir } from '../support/data-dir.js';
 import { type EnginesOnTheWire, readinessOf, startEnginesOnTheWire } from '../support/engines.js';
 import { type LaunchedProcess, launchEuglena } from '../support/euglena-process.js';
 import { eventually } from '../support/eventually.js';
+import { freePort } from '../support/free-port.js';
 import { type TcpProxy } from '../support/tcp-proxy.js';
 
 const STARTING_MS = 120_000;
@@ -19,15 +18,6 @@ beforeAll(async () => {
 }, STARTING_MS);
 afterEach(() => engines.clean());
 afterAll(() => engines.stop(), STARTING_MS);
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
 
 /** The same address with a user name and a password in it. */
 function withCredentials(address: string, username: string, password: string): string {

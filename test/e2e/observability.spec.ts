@@ -1,7 +1,6 @@
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/eventually.js';
+import { freePort } from '../support/free-port.js';
 import { ALICE, openStage, type Stage, thinker } from '../support/stage.js';
 import { type CollectedSpan, startTraceCollector } from '../support/trace-collector.js';
 
@@ -11,15 +10,6 @@ const MANDATE = 'A mandate that no label, span or log line may hold';
 
 let stage: Stage;
 afterEach(() => stage.close());
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
 
 /** A task of two ticks, submitted under a trace of its caller's, on a gateway and an agent. */
 async function runOneTask(env: Readonly<Record<string, string>>, ports = { gateway: '', agent: '' }) {

@@ -1,8 +1,8 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { type Dockerfile } from './dockerfile.js';
+import { freePort } from './free-port.js';
 import { type StagedImage } from './staged-image.js';
 
 const START_LIMIT_MS = 60_000;
@@ -79,15 +79,6 @@ export function run(
       resolve({ code: child.exitCode ?? -1, stdout }),
     );
   });
-}
-
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }
 
 /** The image's Node is the one that runs the tests. */

@@ -1,11 +1,11 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { temporaryDataDir } from '../data-dir.js';
 import { eventually } from '../eventually.js';
+import { freePort } from '../free-port.js';
 
 /**
  * ChromaDB's server is a native library inside npm, 417 MB on disk, for one platform a package. As a devDependency it
@@ -107,13 +107,4 @@ async function installedLibrary(): Promise<string> {
     if (!existsSync(library)) throw error;
   }
   return library;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

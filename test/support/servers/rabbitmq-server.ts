@@ -1,10 +1,10 @@
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { eventually } from '../eventually.js';
+import { freePort } from '../free-port.js';
 import { installDebianPackage } from './debian-package.js';
 import { askManagement } from './rabbitmq-management.js';
 
@@ -171,12 +171,4 @@ function install(): void {
       `These tests need a RabbitMQ: set RABBITMQ_URL, install Debian's rabbitmq-server (${BINARY}), or run as root.`,
     );
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

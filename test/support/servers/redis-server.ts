@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { temporaryDataDir } from '../data-dir.js';
 import { eventually } from '../eventually.js';
+import { freePort } from '../free-port.js';
 import { installDebianPackage } from './debian-package.js';
 
 const PLACES = ['/usr/bin/redis-server', '/usr/local/bin/redis-server'];
@@ -76,15 +77,6 @@ function findProgram(): string {
     );
   }
   return program;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Whether Redis answers a PING, be it with a demand for a password. */
