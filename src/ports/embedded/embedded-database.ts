@@ -73,6 +73,19 @@ export class EmbeddedDatabase {
     return this.guard(() => this.statement(sql).all(values)).map((row) => buffers(row) as T);
   }
 
+  /**
+   * Like {@link transaction}, but without an fsync of its own: it survives every crash of the process, and a power cut only
+   * once another commit came behind it.
+   */
+  relaxedTransaction<T>(work: () => T): T {
+    this.guard(() => this.raw.exec('PRAGMA synchronous = NORMAL'));
+    try {
+      return this.transaction(work);
+    } finally {
+      this.guard(() => this.raw.exec('PRAGMA synchronous = FULL'));
+    }
+  }
+
   /** Runs `work` as one atomic step that holds the write lock from its start. Must not be nested. */
   transaction<T>(work: () => T): T {
     if (this.depth > 0) throw new Error('transactions cannot be nested');

@@ -32,31 +32,39 @@ export class SqliteQuota implements Quota {
   }
 
   async reserve(owner: string, correlationId: string, ticks: number): Promise<Reservation> {
-    return this.database.transaction(() => {
+    // The task that it pays for is stored next, in the same file: that commit makes both durable.
+    return this.database.relaxedTransaction(() => {
       const kept = this.ticksKept(correlationId);
       if (kept !== null) {
         this.touch(correlationId);
         return { kind: 'reserved', ticks: kept, usage: this.usageNow(owner) };
       }
-      if (ticks > this.usageNow(owner, correlationId).remaining) {
-        return { kind: 'exceeded', usage: this.usageNow(owner) };
-      }
-      const now = this.clock.now();
-      this.database.run(
-        'DELETE FROM quota_ledger WHERE owner = ? AND day < ? AND settled IS NOT NULL',
-        owner,
-        utcDay(now - KEPT_DAYS * DAY_MS),
-      );
-      this.database.run(
-        'INSERT OR REPLACE INTO quota_ledger (correlation_id, owner, day, reserved, at) VALUES (?, ?, ?, ?, ?)',
-        correlationId,
-        owner,
-        utcDay(now),
+      const { used, remaining } = this.usageNow(owner, correlationId);
+      if (ticks > remaining) return { kind: 'exceeded', usage: this.usageNow(owner) };
+      this.insert(owner, correlationId, ticks);
+      return {
+        kind: 'reserved',
         ticks,
-        now,
-      );
-      return { kind: 'reserved', ticks, usage: this.usageNow(owner) };
+        usage: quotaUsage(this.dailyLimit, used + ticks, this.clock.now()),
+      };
     });
+  }
+
+  private insert(owner: string, correlationId: string, ticks: number): void {
+    const now = this.clock.now();
+    this.database.run(
+      'DELETE FROM quota_ledger WHERE owner = ? AND day < ? AND settled IS NOT NULL',
+      owner,
+      utcDay(now - KEPT_DAYS * DAY_MS),
+    );
+    this.database.run(
+      'INSERT OR REPLACE INTO quota_ledger (correlation_id, owner, day, reserved, at) VALUES (?, ?, ?, ?, ?)',
+      correlationId,
+      owner,
+      utcDay(now),
+      ticks,
+      now,
+    );
   }
 
   /** A retry that is under way must not find its reservation taken for an orphan. */
