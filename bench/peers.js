@@ -102,7 +102,8 @@ try {
     filter: (path) => !path.includes('node_modules'),
   });
   await run('chmod', ['-R', 'u+w', peers]);
-  await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--silent'], { cwd: peers });
+  // Not `npm ci`: their lock file lacks the optional parts of other platforms.
+  await run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--silent'], { cwd: peers });
   const out = options.out === '' ? join(folder, 'figures.json') : resolve(options.out);
   const { REDIS_URL, RABBITMQ_URL } = engines.env;
   const env = { ...process.env, ...euglena(engines.env, folder), JWT_SECRET: SECRET, TOKEN: token() };
