@@ -207,16 +207,13 @@ type Parsed = z.infer<typeof environment>;
 
 /** Engines that have settings but no adapter in this version. Starting without them would be a silent fallback. */
 function withoutAdapter(env: Parsed): string[] {
-  const given = {
-    ECS_ENABLED: env.ECS_ENABLED,
-    SEARCH_PROVIDER: env.SEARCH_PROVIDER !== undefined && env.SEARCH_PROVIDER !== 'corpus',
-  };
+  const given = { ECS_ENABLED: env.ECS_ENABLED };
   return Object.entries(given)
     .filter(([, value]) => value !== undefined && value !== false)
     .map(([name]) => `${name}: this version has no adapter for it yet; leave it empty`);
 }
 
-/** The issuer of tokens is made of the address, so there is nothing in it but where the project is. */
+/** Whether an address says where something is and nothing else: paths are put behind it, and the log shows it. */
 function isPlain(url: string): boolean {
   const { username, password, search, hash } = new URL(url);
   return [username, password, search, hash].every((part) => part === '');
@@ -235,6 +232,14 @@ function crossCheck(env: Parsed): string[] {
   }
   if (env.SEARCH_PROVIDER === 'searxng' && !env.SEARCH_API_URL) {
     problems.push('SEARCH_API_URL: needed by SEARCH_PROVIDER=searxng');
+  }
+  if (env.SEARCH_API_URL !== undefined && !isPlain(env.SEARCH_API_URL)) {
+    problems.push('SEARCH_API_URL: must hold no user name, password, query or fragment');
+  }
+  if ((env.SEARCH_API_KEY || env.SEARCH_API_URL) && (env.SEARCH_PROVIDER ?? 'corpus') === 'corpus') {
+    problems.push(
+      'SEARCH_PROVIDER: tavily, brave or searxng; without it SEARCH_API_KEY and SEARCH_API_URL have no effect',
+    );
   }
   if (env.SUPABASE_API_KEY && !env.SUPABASE_URL) {
     problems.push('SUPABASE_URL: needed by SUPABASE_API_KEY, which would have no effect');
