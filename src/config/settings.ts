@@ -158,6 +158,21 @@ const environment = z.object({
   SEARCH_API_KEY: optionalText,
   SEARCH_API_URL: optionalUrl('http:', 'https:'),
   SEARCH_CORPUS_DIR: optionalText,
+  VISIT_USER_AGENT: z.preprocess(
+    blank,
+    z
+      .string()
+      .trim()
+      .regex(
+        /^[A-Za-z][\x20-\x7e]{0,199}$/,
+        'must be up to 200 printable ASCII characters that begin with a name',
+      )
+      .optional(),
+  ),
+  VISIT_ROBOTS: z.preprocess(
+    blank,
+    z.enum(['respect', 'ignore'], 'must be one of: respect, ignore').default('respect'),
+  ),
 
   AUTOSCALER_POLICY: z.preprocess(
     blank,
@@ -312,6 +327,11 @@ function assemble(env: Parsed) {
       apiKey: agent ? (env.SEARCH_API_KEY ?? null) : null,
       apiUrl: agent ? (env.SEARCH_API_URL ?? null) : null,
       corpusDir: env.SEARCH_CORPUS_DIR ?? null,
+    },
+    pages: {
+      /** What websites are told; null for this version's own. */
+      userAgent: env.VISIT_USER_AGENT ?? null,
+      respectRobots: env.VISIT_ROBOTS === 'respect',
     },
     scaling: {
       policy: env.AUTOSCALER_POLICY,
