@@ -228,7 +228,9 @@ export class TaskRun {
     const { webSearch, pageReader, clock } = this.engines;
     if (action.name === 'SEARCH') return search(webSearch, action.argument, this.signal);
     if (action.name !== 'VISIT') return { text: 'Noted.', failed: false };
-    const seen = await visit(pageReader, action.argument, this.sources, () => clock.now(), this.signal);
+    const need = `${this.writer.record.mandate.slice(0, 2_000)}\n${action.thought.slice(0, 500)}`;
+    const reading = { url: action.argument, need, history: this.history, sources: this.sources };
+    const seen = await visit(pageReader, reading, () => clock.now(), this.signal);
     // Before the observation, which says whether there was a memory; the next recall would wait for it anyway.
     await this.memory.remember(seen.passages);
     return seen.observation;
