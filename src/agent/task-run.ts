@@ -31,6 +31,8 @@ export interface Engines {
   readonly webSearch: WebSearch;
   readonly pageReader: PageReader;
   readonly memory: AgentMemory;
+  /** Whether the memory holds something for a task that has read nothing yet. Default false. */
+  readonly recallsEarlier?: boolean;
   readonly clock: Clock;
 }
 
@@ -68,7 +70,8 @@ export class TaskRun {
     this.history = past.history;
     this.sources = past.sources;
     const { correlationId } = writer.record;
-    this.memory = new TaskMemory(engines.memory, correlationId, past.sources.length > 0);
+    const holdsSomething = past.sources.length > 0 || engines.recallsEarlier === true;
+    this.memory = new TaskMemory(engines.memory, correlationId, holdsSomething);
   }
 
   /** The run ends with {@link RunAborted} `drain` before its next tick. */

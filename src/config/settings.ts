@@ -143,6 +143,7 @@ const environment = z.object({
   AGENT_STATUS_TIME: integer(1, 300, 10),
   AGENT_CONCURRENCY: optionalInteger(1, 1_000),
   TASK_DEADLINE_SECONDS: integer(10, 86_400, 1_500),
+  RECALL_EARLIER_TASKS: flag,
 
   OPENAI_API_KEY: optionalText,
   MODEL_API_URL: optionalUrl('http:', 'https:'),
@@ -315,6 +316,8 @@ function assemble(env: Parsed) {
       leaseMs: env.AGENT_STATUS_TIME * 3_000,
       concurrency: env.AGENT_CONCURRENCY ?? (role === 'all' ? 8 : 1),
       deadlineMs: env.TASK_DEADLINE_SECONDS * 1_000,
+      /** Whether a task also recalls what its user's earlier tasks read. */
+      recallEarlierTasks: env.RECALL_EARLIER_TASKS,
     },
     model: {
       apiUrl: agent ? (env.MODEL_API_URL ?? null) : null,
