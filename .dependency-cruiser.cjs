@@ -36,7 +36,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^src', pathNot: '^src/ports' },
       to: {
-        path: 'node_modules/(libsql|openai|undici|@supabase|ioredis|amqp|chromadb|@aws-sdk|linkedom|turndown|@mozilla|ipaddr|jose)',
+        path: 'node_modules/(libsql|openai|undici|@supabase|ioredis|amqp|chromadb|@aws-sdk|linkedom|turndown|@mozilla|ipaddr|jose|unpdf)',
       },
     },
     {

@@ -29,7 +29,12 @@ const OPTIONAL = [
 ];
 
 await build({
-  entryPoints: ['main.js', 'cli/main.js'].map((program) => join(DIST, program)),
+  entryPoints: [
+    { in: join(DIST, 'main.js'), out: 'main' },
+    { in: join(DIST, 'cli/main.js'), out: 'cli/main' },
+    // A thread is a program too; who starts it looks for it beside itself.
+    { in: join(DIST, 'ports/page-reader/pdf-worker.js'), out: 'chunks/pdf-worker' },
+  ],
   outdir: DIST,
   outbase: DIST,
   allowOverwrite: true,

@@ -7,6 +7,7 @@ import { TaskProtectionModule } from '../ports/task-protection/task-protection.m
 import { TaskStoreModule } from '../ports/task-store/task-store.module.js';
 import { WebSearchModule } from '../ports/web-search/web-search.module.js';
 import { WorkQueueModule } from '../ports/work-queue/work-queue.module.js';
+import { MemoryRetention } from './memory-retention.js';
 import { Worker } from './worker.js';
 
 /** The agent: takes mandates and works on them. It reads untrusted pages and holds neither identity nor quota. */
@@ -21,7 +22,7 @@ import { Worker } from './worker.js';
     PageReaderModule,
     TaskProtectionModule,
   ],
-  providers: [Worker],
+  providers: [Worker, MemoryRetention],
   exports: [Worker],
 })
 export class AgentModule {}

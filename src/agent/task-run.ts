@@ -31,6 +31,8 @@ export interface Engines {
   readonly webSearch: WebSearch;
   readonly pageReader: PageReader;
   readonly memory: AgentMemory;
+  /** Whether the memory holds something for a task that has read nothing yet. Default false. */
+  readonly recallsEarlier?: boolean;
   readonly clock: Clock;
 }
 
@@ -68,7 +70,8 @@ export class TaskRun {
     this.history = past.history;
     this.sources = past.sources;
     const { correlationId } = writer.record;
-    this.memory = new TaskMemory(engines.memory, correlationId, past.sources.length > 0);
+    const holdsSomething = past.sources.length > 0 || engines.recallsEarlier === true;
+    this.memory = new TaskMemory(engines.memory, correlationId, holdsSomething);
   }
 
   /** The run ends with {@link RunAborted} `drain` before its next tick. */
@@ -228,7 +231,9 @@ export class TaskRun {
     const { webSearch, pageReader, clock } = this.engines;
     if (action.name === 'SEARCH') return search(webSearch, action.argument, this.signal);
     if (action.name !== 'VISIT') return { text: 'Noted.', failed: false };
-    const seen = await visit(pageReader, action.argument, this.sources, () => clock.now(), this.signal);
+    const need = `${this.writer.record.mandate.slice(0, 2_000)}\n${action.thought.slice(0, 500)}`;
+    const reading = { url: action.argument, need, history: this.history, sources: this.sources };
+    const seen = await visit(pageReader, reading, () => clock.now(), this.signal);
     // Before the observation, which says whether there was a memory; the next recall would wait for it anyway.
     await this.memory.remember(seen.passages);
     return seen.observation;

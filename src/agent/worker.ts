@@ -27,6 +27,7 @@ import {
 import { DeliveryHandler } from './delivery-handler.js';
 import { RunningTasks } from './running-tasks.js';
 import { StoreOutage } from './store-outage.js';
+import { UserMemory } from './user-memory.js';
 
 /** How long running tasks may finish their tick when the worker stops, in ms. */
 const DRAIN_GRACE_MS = 20_000;
@@ -75,7 +76,9 @@ export class Worker implements OnApplicationBootstrap, BeforeApplicationShutdown
   ) {
     this.startedAt = clock.now();
     this.running = new RunningTasks(store, clock, () => this.tellChange());
-    const engines = { model, webSearch, pageReader, memory, clock };
+    const recallsEarlier = settings.agent.recallEarlierTasks;
+    const recalling = recallsEarlier ? new UserMemory(memory, store) : memory;
+    const engines = { model, webSearch, pageReader, memory: recalling, recallsEarlier, clock };
     this.handler = new DeliveryHandler(this.id, store, engines, settings, this.running);
     this.outage = new StoreOutage(store, clock, this.leaving.signal);
   }

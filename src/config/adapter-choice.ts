@@ -39,8 +39,10 @@ const CHOOSE: Record<PortName, (settings: Settings) => AdapterChoice> = {
     model.apiUrl === null && model.apiKey === null
       ? embedded('extractive (offline, no model)')
       : distributed(`${model.name} at ${model.apiUrl ?? 'api.openai.com'}`),
-  'web-search': ({ search }) =>
-    embedded(`corpus of documents (${search.corpusDir ?? "this project's docs"})`),
+  'web-search': ({ search: { provider, apiUrl, corpusDir } }) =>
+    provider === 'corpus'
+      ? embedded(`corpus of documents (${corpusDir ?? "this project's docs"})`)
+      : distributed(apiUrl === null ? provider : `${provider} at ${new URL(apiUrl).host}`),
   'fleet-metrics': () => embedded('SQLite'),
   fleet: () => embedded('child processes'),
 };

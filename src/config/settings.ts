@@ -143,6 +143,7 @@ const environment = z.object({
   AGENT_STATUS_TIME: integer(1, 300, 10),
   AGENT_CONCURRENCY: optionalInteger(1, 1_000),
   TASK_DEADLINE_SECONDS: integer(10, 86_400, 1_500),
+  RECALL_EARLIER_TASKS: flag,
 
   OPENAI_API_KEY: optionalText,
   MODEL_API_URL: optionalUrl('http:', 'https:'),
@@ -158,6 +159,21 @@ const environment = z.object({
   SEARCH_API_KEY: optionalText,
   SEARCH_API_URL: optionalUrl('http:', 'https:'),
   SEARCH_CORPUS_DIR: optionalText,
+  VISIT_USER_AGENT: z.preprocess(
+    blank,
+    z
+      .string()
+      .trim()
+      .regex(
+        /^[A-Za-z][\x20-\x7e]{0,199}$/,
+        'must be up to 200 printable ASCII characters that begin with a name',
+      )
+      .optional(),
+  ),
+  VISIT_ROBOTS: z.preprocess(
+    blank,
+    z.enum(['respect', 'ignore'], 'must be one of: respect, ignore').default('respect'),
+  ),
 
   AUTOSCALER_POLICY: z.preprocess(
     blank,
@@ -207,16 +223,13 @@ type Parsed = z.infer<typeof environment>;
 
 /** Engines that have settings but no adapter in this version. Starting without them would be a silent fallback. */
 function withoutAdapter(env: Parsed): string[] {
-  const given = {
-    ECS_ENABLED: env.ECS_ENABLED,
-    SEARCH_PROVIDER: env.SEARCH_PROVIDER !== undefined && env.SEARCH_PROVIDER !== 'corpus',
-  };
+  const given = { ECS_ENABLED: env.ECS_ENABLED };
   return Object.entries(given)
     .filter(([, value]) => value !== undefined && value !== false)
     .map(([name]) => `${name}: this version has no adapter for it yet; leave it empty`);
 }
 
-/** The issuer of tokens is made of the address, so there is nothing in it but where the project is. */
+/** Whether an address says where something is and nothing else: paths are put behind it, and the log shows it. */
 function isPlain(url: string): boolean {
   const { username, password, search, hash } = new URL(url);
   return [username, password, search, hash].every((part) => part === '');
@@ -235,6 +248,14 @@ function crossCheck(env: Parsed): string[] {
   }
   if (env.SEARCH_PROVIDER === 'searxng' && !env.SEARCH_API_URL) {
     problems.push('SEARCH_API_URL: needed by SEARCH_PROVIDER=searxng');
+  }
+  if (env.SEARCH_API_URL !== undefined && !isPlain(env.SEARCH_API_URL)) {
+    problems.push('SEARCH_API_URL: must hold no user name, password, query or fragment');
+  }
+  if ((env.SEARCH_API_KEY || env.SEARCH_API_URL) && (env.SEARCH_PROVIDER ?? 'corpus') === 'corpus') {
+    problems.push(
+      'SEARCH_PROVIDER: tavily, brave or searxng; without it SEARCH_API_KEY and SEARCH_API_URL have no effect',
+    );
   }
   if (env.SUPABASE_API_KEY && !env.SUPABASE_URL) {
     problems.push('SUPABASE_URL: needed by SUPABASE_API_KEY, which would have no effect');
@@ -295,6 +316,8 @@ function assemble(env: Parsed) {
       leaseMs: env.AGENT_STATUS_TIME * 3_000,
       concurrency: env.AGENT_CONCURRENCY ?? (role === 'all' ? 8 : 1),
       deadlineMs: env.TASK_DEADLINE_SECONDS * 1_000,
+      /** Whether a task also recalls what its user's earlier tasks read. */
+      recallEarlierTasks: env.RECALL_EARLIER_TASKS,
     },
     model: {
       apiUrl: agent ? (env.MODEL_API_URL ?? null) : null,
@@ -307,6 +330,11 @@ function assemble(env: Parsed) {
       apiKey: agent ? (env.SEARCH_API_KEY ?? null) : null,
       apiUrl: agent ? (env.SEARCH_API_URL ?? null) : null,
       corpusDir: env.SEARCH_CORPUS_DIR ?? null,
+    },
+    pages: {
+      /** What websites are told; null for this version's own. */
+      userAgent: env.VISIT_USER_AGENT ?? null,
+      respectRobots: env.VISIT_ROBOTS === 'respect',
     },
     scaling: {
       policy: env.AUTOSCALER_POLICY,

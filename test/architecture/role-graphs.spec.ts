@@ -83,7 +83,9 @@ describe.each(ROLES)('the graph of role %s', (role) => {
 
 describe('a role holds no key that it does not need', () => {
   const secretsOf = (role: Role) => {
-    const settings = JSON.stringify(readSettings({ ...SECRETS, EUGLENA_ROLE: role }));
+    const settings = JSON.stringify(
+      readSettings({ ...SECRETS, SEARCH_PROVIDER: 'brave', EUGLENA_ROLE: role }),
+    );
     return Object.entries(SECRETS).flatMap(([name, value]) => (settings.includes(value) ? [name] : []));
   };
 

@@ -128,6 +128,22 @@ export function agentMemoryContract(name: string, open: () => Promise<AgentMemor
       expect(await memory.recall('unknown', 'Euglena', 10)).toEqual([]);
     });
 
+    it('recalls among the tasks that are named, best first, and says whose each passage is', async () => {
+      await memory.remember(TASK, [passage(FOOD), passage(HARBOUR, 'S2')]);
+      await memory.remember(OTHER, [passage(FLAGELLUM)]);
+      await memory.remember('third', [passage(FLAGELLUM), passage(FOOD)]);
+      const found = await memory.recallAmong([TASK, OTHER], 'Euglena eyespot flagellum', 2);
+      expect(found).toEqual([
+        { ...passage(FLAGELLUM), correlationId: OTHER },
+        { ...passage(FOOD), correlationId: TASK },
+      ]);
+      expect(await memory.recallAmong(['unknown', OTHER], 'Euglena', 9)).toHaveLength(1);
+      expect(await memory.recallAmong([], 'Euglena', 9)).toEqual([]);
+      expect(await memory.recallAmong([TASK], 'Euglena', 0)).toEqual([]);
+      const many = Array.from({ length: 99 }, (_, i) => `task-${i}`);
+      expect(await memory.recallAmong([...many, OTHER], 'flagellum', 9)).toHaveLength(1);
+    });
+
     describe('remember', () => {
       it('keeps a passage once, from each source', async () => {
         await memory.remember(TASK, [passage(FOOD), passage(FOOD)]);

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test } from '@jest/globals';
 import { HttpPageReader } from '../../src/ports/page-reader/http-page-reader.js';
 import { PUBLIC_ADDRESS, page, startPageServer, TLS_NAME, type PageServer } from '../support/page-server.js';
+import { pdf } from '../support/pdf.js';
 import { pageReaderContract } from './page-reader.contract.js';
 
 const resolve = async () => [PUBLIC_ADDRESS];
@@ -74,6 +75,14 @@ describe('pages of the web', () => {
     ['/text', 'example.com/text', 'plain words'],
     ['/markdown', 'A heading', 'intro\n\n# A heading #\n\nwords'],
     ['/json', 'example.com/json', '{"species":"viridis"}'],
+    ['/xml', 'example.com/xml', '<title>Amoeba</title>'],
+    ['/pdf', 'On Amoebae', 'The amoeba is a protozoan without a fixed form.\n\nReferences'],
+    ['/paper.PDF', 'example.com/paper.PDF', 'The amoeba is a protozoan'],
+    ['/pdf-as-html', 'example.com/pdf-as-html', 'The amoeba is a protozoan'],
+    ['/pdf-as-text', 'example.com/pdf-as-text', 'The amoeba is a protozoan'],
+    ['/shift-jis', 'example.com/shift-jis', 'ルトリ'],
+    ['/gb18030', 'example.com/gb18030', '眼虫'],
+    ['/xml-encoding', 'example.com/xml-encoding', 'čáp'],
     ['/untyped', 'Amoeba', '**pseudopods**'],
     ['/gzip', 'Amoeba', '**pseudopods**'],
     ['/deflate', 'Amoeba', '**pseudopods**'],
@@ -98,6 +107,12 @@ describe('pages of the web', () => {
     ['/image', 'The page is of type image/png, which is not text.'],
     ['/endless-binary', 'The page is of type application/octet-stream, which is not text.'],
     ['/image-as-html', 'The page is binary data, not text.'],
+    ['/html-as-pdf', 'The page is binary data, not text.'],
+    ['/pdf-broken', 'The PDF document cannot be read.'],
+    ['/pdf-cut', 'The PDF document cannot be read.'],
+    ['/pdf-empty', 'The page holds no text.'],
+    ['/pdf-locked', 'The PDF document is protected by a password.'],
+    ['/bomb-in-bomb', 'The page is compressed in a way that cannot be read.'],
     ['/empty', 'The page holds no text.'],
     ['/no-content', 'The page holds no text.'],
     ['/none', 'The server answered with status 404.'],
@@ -110,15 +125,72 @@ describe('pages of the web', () => {
     await expect(read(path)).rejects.toMatchObject({ name: 'PageFailure', kind: 'failed', message });
   });
 
-  test.each(['/endless', '/bomb'])('stops %s at the limit, keeps what came, and hangs up', async (path) => {
-    const small = open(server, { maxBodyBytes: 100_000 });
-    const found = await read(path, small);
-    expect(found.truncated).toBe(true);
-    expect(found.text.length).toBeGreaterThan(90_000);
-    expect(found.text.length).toBeLessThanOrEqual(100_000);
-    await server.lastClosed();
+  it('goes round a loop of redirects five times, and asks no more', async () => {
+    const before = server.requests.length;
+    const message = 'The address redirects more than 5 times.';
+    for (const path of ['/loop', '/ping']) {
+      await expect(read(path)).rejects.toMatchObject({ kind: 'refused', message });
+    }
+    expect(server.requests.length - before).toBe(12);
+  });
+
+  it('does not read a PDF that is too large, and hangs up', async () => {
+    const small = open(server, { maxPdfBytes: 500 });
+    const message = 'The PDF document is too large to be read.';
+    await expect(read('/pdf', small)).rejects.toMatchObject({ kind: 'failed', message });
     await small.close();
   });
+
+  it('gives a PDF up when its time is over; other pages are read meanwhile', async () => {
+    const hasty = open(server, { timeoutMs: 2_000 });
+    const endless = Array.from({ length: 3 }, () =>
+      read('/pdf-endless', hasty).catch((error: unknown) => error),
+    );
+    expect(await Promise.race([read('/article'), ...endless])).toMatchObject({ title: 'Amoeba' });
+    for (const failure of await Promise.all(endless)) {
+      expect(failure).toMatchObject({ kind: 'failed', message: 'The page took longer than 2 s.' });
+    }
+    // Those turns are over.
+    expect(await read('/pdf', hasty)).toMatchObject({ title: 'On Amoebae' });
+    await hasty.close();
+  });
+
+  it('keeps its memory while a PDF unpacks to two hundred megabytes', async () => {
+    server.serve('/pdf-bomb', page(pdf([Buffer.alloc(200_000_000, ' ')]), 'application/pdf'));
+    const hasty = open(server, { timeoutMs: 2_000 });
+    const before = process.memoryUsage.rss();
+    let peak = before;
+    const watching = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 10);
+    await expect(read('/pdf-bomb', hasty)).rejects.toMatchObject({ kind: 'failed' });
+    clearInterval(watching);
+    expect(peak - before).toBeLessThan(330_000_000);
+    await hasty.close();
+  });
+
+  it('ends the reading of a PDF at once when it is aborted, in its turn and before', async () => {
+    const controller = new AbortController();
+    const reason = new Error('cancelled');
+    const readings = Array.from({ length: 3 }, () =>
+      reader.read('http://example.com/pdf-endless', controller.signal).catch((error: unknown) => error),
+    );
+    await read('/article');
+    controller.abort(reason);
+    expect(await Promise.all(readings)).toEqual([reason, reason, reason]);
+    expect(await read('/pdf')).toMatchObject({ title: 'On Amoebae' });
+  });
+
+  test.each(['/endless', '/bomb', '/bomb-brotli'])(
+    'stops %s at the limit, keeps what came, and hangs up',
+    async (path) => {
+      const small = open(server, { maxBodyBytes: 100_000 });
+      const found = await read(path, small);
+      expect(found.truncated).toBe(true);
+      expect(found.text.length).toBeGreaterThan(90_000);
+      expect(found.text.length).toBeLessThanOrEqual(100_000);
+      await server.lastClosed();
+      await small.close();
+    },
+  );
 
   test.each(['/drip', '/silent'])('gives %s up when its time is over, and hangs up', async (path) => {
     const hasty = open(server, { timeoutMs: 300 });

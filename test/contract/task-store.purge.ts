@@ -57,6 +57,21 @@ export function taskStorePurge(open: () => Promise<TaskStoreHarness>): void {
     expect((await store.find('t-1'))?.status).toBe('pending');
   });
 
+  it('leaves an entry for what is kept elsewhere, held for one taker until it is cleared', async () => {
+    const ended = await tasks.finish('t-1');
+    await tasks.finish('t-2');
+    await harness.elapse(20);
+    expect(await store.takePurged({ limit: 9, holdMs: 50 })).toEqual([]);
+    await store.purge(tasks.now(), 10);
+    const entries = await store.takePurged({ limit: 1, holdMs: 50 });
+    expect(entries).toEqual([{ correlationId: 't-1', seq: ended.head.seq }]);
+    const other = await harness.again();
+    expect((await other.takePurged({ limit: 9, holdMs: 50 })).map((it) => it.correlationId)).toEqual(['t-2']);
+    await store.clearPurged(entries);
+    await harness.elapse(70);
+    expect((await store.takePurged({ limit: 9, holdMs: 50 })).map((it) => it.correlationId)).toEqual(['t-2']);
+  });
+
   it('leaves the id to a new task', async () => {
     await tasks.finish('t-1');
     await harness.elapse(20);

@@ -112,6 +112,7 @@ describe('task store on Redis, as other programs see it', () => {
     await delay(5);
     expect(await store.withdraw('t-2')).toBe(true);
     expect(await store.purge(tasks.now() + 1, 10)).toEqual(['t-1']);
+    await store.clearPurged(await store.takePurged({ limit: 9, holdMs: 1_000 }));
     expect(await raw.keys(`${prefix}*`)).toEqual([]);
   });
 

@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, type Server } from 'node:net';
-import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, constants, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { buildConnector } from 'undici';
 import { selfSigned } from './certificate.js';
+import { lockedPdf, pdf } from './pdf.js';
 
 /** The name that the server's certificate is for. */
 export const TLS_NAME = 'secure.example.com';
@@ -85,10 +86,23 @@ export function redirect(location: string, status = 302): Handler {
   return (_, response) => void response.writeHead(status, { location }).end('see there');
 }
 
+const PAPER = ['(The amoeba is a pro-) Tj T* (tozoan without a fixed form.) Tj', '(References) Tj'];
 const ARTICLE =
   '<title>Amoeba</title><article><h1>Amoeba</h1><p>It moves with <b>pseudopods</b>.</p></article>';
 /** 200 MB when unpacked, 200 KB as sent. */
-const bomb = () => Buffer.concat(Array.from({ length: 200 }, () => gzipSync(Buffer.alloc(1_000_000, 'a '))));
+const bomb = made(() =>
+  Buffer.concat(Array.from({ length: 200 }, () => gzipSync(Buffer.alloc(1_000_000, 'a ')))),
+);
+
+const FAST_BROTLI = { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } };
+const brotliBomb = made(() => brotliCompressSync(Buffer.alloc(200_000_000, 'a '), FAST_BROTLI));
+const endlessPdf = made(() => pdf(['() Tj '.repeat(1_000_000)], 'Endless', 10_000));
+
+/** Made when it is asked for first: it takes its time. */
+function made<T>(make: () => T): () => T {
+  let value: T | undefined;
+  return () => (value ??= make());
+}
 
 function pour(response: ServerResponse, chunk: Buffer): void {
   const more = () => {
@@ -143,6 +157,28 @@ const PAGES: Record<string, Handler> = {
   '/image': page(Buffer.from('89504e470d0a1a0a', 'hex'), 'image/png'),
   '/empty': page('', HTML),
   '/no-content': (_, response) => void response.writeHead(204).end(),
+  '/xml': page('<feed><title>Amoeba</title></feed>', 'application/atom+xml'),
+  '/pdf': (request, response) => page(pdf(PAPER, 'On Amoebae'), 'application/pdf')(request, response),
+  '/paper.PDF': (request, response) => page(pdf(PAPER), 'application/octet-stream')(request, response),
+  '/pdf-as-html': (request, response) => page(pdf(PAPER), HTML)(request, response),
+  '/pdf-as-text': (request, response) => page(pdf(PAPER), 'text/plain')(request, response),
+  '/html-as-pdf': page(ARTICLE, 'application/pdf'),
+  '/pdf-broken': page(`%PDF-1.7\n${'garbage '.repeat(1_000)}`, 'application/pdf'),
+  '/pdf-cut': (request, response) => page(pdf(PAPER).subarray(0, 300), 'application/pdf')(request, response),
+  '/pdf-empty': (request, response) => page(pdf(['']), 'application/pdf')(request, response),
+  '/pdf-locked': (request, response) => page(lockedPdf(), 'application/pdf')(request, response),
+  // A million operators on each of ten thousand pages, all of them the same stream.
+  '/pdf-endless': (request, response) => page(endlessPdf(), 'application/pdf')(request, response),
+  '/shift-jis': page(Buffer.from('3c703e838b8367838a3c2f703e', 'hex'), 'text/html; charset=Shift_JIS'),
+  '/gb18030': page(Buffer.from('3c703ed1dbb3e63c2f703e', 'hex'), 'text/html; charset=gb18030'),
+  '/xml-encoding': page(
+    Buffer.from('<?xml version="1.0" encoding="iso-8859-2"?><p>\xe8\xe1p</p>', 'latin1'),
+    'application/xhtml+xml',
+  ),
+  '/bomb-brotli': (request, response) =>
+    page(brotliBomb(), 'text/plain', { 'content-encoding': 'br' })(request, response),
+  '/bomb-in-bomb': (request, response) =>
+    page(gzipSync(bomb()), 'text/html', { 'content-encoding': 'gzip, gzip' })(request, response),
   '/latin1': page(Buffer.from('<p>caf\xe9 in Malm\xf6</p>', 'latin1'), 'text/html; charset=iso-8859-1'),
   '/latin1-unlabelled': page(Buffer.from('<p>caf\xe9</p>', 'latin1'), 'text/html'),
   '/latin1-as-utf8': page(Buffer.from('<p>caf\xe9 au lait</p>', 'latin1'), HTML),
@@ -155,6 +191,8 @@ const PAGES: Record<string, Handler> = {
   '/nested': page('<p>the surface</p>' + '<div>'.repeat(100_000) + 'the core' + '</div>'.repeat(100_000)),
   '/one-line': page(`<p>${'x'.repeat(3_000_000)}</p>`),
   '/loop': redirect('/loop'),
+  '/ping': redirect('/pong'),
+  '/pong': redirect('/ping', 307),
   '/no-location': (_, response) => void response.writeHead(302).end(),
   '/hop1': redirect('/hop2', 301),
   '/hop2': redirect('http://other.example.com/hop3', 303),

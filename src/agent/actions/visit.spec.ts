@@ -5,7 +5,7 @@ import { Logger } from '@nestjs/common';
 import { type AgentFolder, agentFolder } from '../../../test/support/agent-host.js';
 import { CorpusPageReader } from '../../ports/page-reader/corpus-page-reader.js';
 import { Corpus } from '../../ports/web-search/corpus.js';
-import { split, visit } from './visit.js';
+import { type Reading, visit } from './visit.js';
 
 const NOW = 1_700_000_000_000;
 
@@ -13,8 +13,13 @@ describe('visit', () => {
   beforeEach(() => Logger.overrideLogger(false));
   let folder: AgentFolder;
   const { signal } = new AbortController();
-  const read = (url: string, sources: Parameters<typeof visit>[2] = []) =>
-    visit(new CorpusPageReader(new Corpus(folder.documents)), url, sources, () => NOW, signal);
+  const read = (url: string, known: Partial<Reading> = {}) =>
+    visit(
+      new CorpusPageReader(new Corpus(folder.documents)),
+      { url, need: '', history: [], sources: [], ...known },
+      () => NOW,
+      signal,
+    );
   beforeEach(() => {
     folder = agentFolder();
   });
@@ -36,16 +41,43 @@ describe('visit', () => {
   it('numbers a new address on and keeps the id of a known one', async () => {
     const { source } = (await read('corpus:euglena.md')).observation;
     const sources = source ? [source] : [];
-    expect((await read('corpus:paramecium.md', sources)).observation.source?.id).toBe('s2');
-    expect((await read('corpus:euglena.md#again', sources)).observation.source?.id).toBe('s1');
+    expect((await read('corpus:paramecium.md', { sources })).observation.source?.id).toBe('s2');
+    expect((await read('corpus:euglena.md#again', { sources })).observation.source?.id).toBe('s1');
   });
 
-  it('observes the beginning of a long document, and remembers all of it', async () => {
-    const text = Array.from({ length: 400 }, (_, line) => `Paragraph ${line} ${'z'.repeat(80)}`).join('\n\n');
+  it('shows of a long document the beginning and what fits the need, and remembers all of it', async () => {
+    const paragraphs = Array.from({ length: 400 }, (_, line) => `Paragraph ${line} ${'z'.repeat(80)}`);
+    paragraphs[321] = 'The eyespot of Euglena is orange.';
+    const text = paragraphs.join('\n\n');
     writeFileSync(join(folder.documents, 'long.md'), text);
-    const { observation, passages } = await read('corpus:long.md');
-    expect(observation.text).toBe(text.slice(0, 6_000));
+    const { observation, passages } = await read('corpus:long.md', { need: 'Which colour has the eyespot?' });
+    expect(observation.text).toMatch(/^Paragraph 0 z/);
+    expect(observation.text).toMatch(/\[…\]\n\n.*The eyespot of Euglena is orange\..*\[…\]$/s);
+    expect(observation.text.length).toBeLessThan(6_100);
     expect(passages.map((passage) => passage.text).join('\n\n')).toBe(text);
+  });
+
+  it('does not read an address again that the task read, or that a redirect led to', async () => {
+    const { observation } = await read('corpus:euglena.md');
+    const source = observation.source && { ...observation.source, url: 'https://example.com/end?a=1' };
+    const tick = (argument: string, failed = false) => ({
+      tick: 3,
+      action: { name: 'VISIT' as const, argument, thought: '' },
+      observation: failed ? { text: 'no', failed } : { ...observation, source },
+    });
+    const closed = new Corpus(folder.documents);
+    const again = (url: string, history: Reading['history']) =>
+      visit(new CorpusPageReader(closed), { url, need: '', history, sources: [] }, () => NOW, signal);
+    for (const url of ['https://EXAMPLE.com:443/start#x', ' https://example.com/end?a=1']) {
+      const repeated = await again(url, [tick('https://example.com/start')]);
+      expect(repeated.observation.failed).toBe(false);
+      expect(repeated.observation.text).toMatch(/^This was read in tick 3 already, as s1, .*flagellum/s);
+      expect(repeated.passages).toEqual([]);
+    }
+    const other = await again('https://example.com/end?a=2', [tick('https://example.com/start')]);
+    expect(other.observation.failed).toBe(true);
+    const failed = await again('corpus:euglena.md', [tick('corpus:euglena.md', true)]);
+    expect(failed.observation.source).toBeDefined();
   });
 
   it('turns a page that cannot be read into an observation', async () => {
@@ -57,23 +89,8 @@ describe('visit', () => {
   it('rejects with the reason of the abort', async () => {
     const reader = new CorpusPageReader(new Corpus(folder.documents));
     const aborted = AbortSignal.abort(new Error('enough'));
-    await expect(visit(reader, 'corpus:euglena.md', [], () => NOW, aborted)).rejects.toThrow('enough');
-  });
-});
-
-describe('split', () => {
-  it('ends pieces with paragraphs where it can', () => {
-    const [a, b, c] = ['a'.repeat(400), 'b'.repeat(500), 'c'.repeat(300)];
-    expect(split([a, b, c].join('\n\n'))).toEqual([`${a}\n\n${b}`, c]);
-  });
-
-  it('cuts a paragraph without end, losing nothing', () => {
-    const text = 'q'.repeat(10_000);
-    expect(split(text).join('')).toBe(text);
-    expect(Math.max(...split(text).map(({ length }) => length))).toBeLessThanOrEqual(2_000);
-  });
-
-  it('makes nothing of an empty text', () => {
-    expect(split(' \n\n ')).toEqual([]);
+    await expect(
+      visit(reader, { url: 'corpus:euglena.md', need: '', history: [], sources: [] }, () => NOW, aborted),
+    ).rejects.toThrow('enough');
   });
 });

@@ -1,9 +1,20 @@
-import { type Observation, type Passage } from '../../domain/situation.js';
+import { type Observation, type Passage, type TickRecord } from '../../domain/situation.js';
 import { type Source } from '../../domain/task.js';
 import { type Page, PageFailure, type PageReader } from '../../ports/page-reader/page-reader.port.js';
+import { partThatMatters, split } from './passages.js';
 
-const OBSERVED_CHARS = 6_000;
-const PASSAGE_CHARS = 1_000;
+/** Characters of a document that the model sees at once, and how many of them are its beginning. */
+const OBSERVED = { total: 6_000, head: 2_000 };
+
+/** What is to be read, and what the task knows. */
+export interface Reading {
+  readonly url: string;
+  /** What the document is read for, in words: it decides what is shown of a long one. */
+  readonly need: string;
+  readonly history: readonly TickRecord[];
+  /** Those read so far. An address that was read before keeps its id. */
+  readonly sources: readonly Source[];
+}
 
 export interface Visit {
   readonly observation: Observation;
@@ -12,16 +23,19 @@ export interface Visit {
 }
 
 /**
- * VISIT: the document's text as an observation, and the whole of it as passages. `sources` are those read so far: an
- * address that was read before keeps its id. A page that cannot be read is an observation, not a failure of the task.
+ * VISIT: the document's text as an observation, the part that matters if it is long, and the whole of it as passages. A page
+ * that cannot be read is an observation, not a failure of the task. An address that the task read already, under this
+ * name or under the one that a redirect led to, is answered from the history: it survives a crash, and costs no memory.
  */
 export async function visit(
   reader: PageReader,
-  url: string,
-  sources: readonly Source[],
+  reading: Reading,
   now: () => number,
   signal: AbortSignal,
 ): Promise<Visit> {
+  const { url, need, history, sources } = reading;
+  const earlier = readBefore(history, url);
+  if (earlier !== null) return { observation: earlier, passages: [] };
   let page: Page;
   try {
     page = await reader.read(url, signal);
@@ -38,25 +52,26 @@ export async function visit(
     retrievedAt: now(),
     sha256: page.sha256,
   };
-  const passages = split(page.text).map((text) => ({ sourceId: source.id, text }));
-  return { observation: { text: page.text.slice(0, OBSERVED_CHARS), failed: false, source }, passages };
+  const pieces = split(page.text);
+  const text = page.text.length <= OBSERVED.total ? page.text : partThatMatters(pieces, need, OBSERVED);
+  const passages = pieces.map((piece) => ({ sourceId: source.id, text: piece }));
+  return { observation: { text, failed: false, source }, passages };
 }
 
-/** Pieces of about 1,000 characters that end with a paragraph where they can. */
-export function split(text: string): string[] {
-  const pieces: string[] = [];
-  let piece = '';
-  for (const paragraph of text.split(/\n\s*\n/)) {
-    if (piece !== '' && piece.length + paragraph.length > PASSAGE_CHARS) {
-      pieces.push(piece);
-      piece = '';
-    }
-    piece = piece === '' ? paragraph : `${piece}\n\n${paragraph}`;
-    while (piece.length > 2 * PASSAGE_CHARS) {
-      pieces.push(piece.slice(0, PASSAGE_CHARS));
-      piece = piece.slice(PASSAGE_CHARS);
-    }
-  }
-  if (piece.trim() !== '') pieces.push(piece);
-  return pieces;
+function readBefore(history: readonly TickRecord[], url: string): Observation | null {
+  const address = plainAddress(url);
+  const earlier = history.find(({ action, observation }) => {
+    if (action.name !== 'VISIT' || !observation?.source || observation.failed) return false;
+    return [action.argument, observation.source.url].some((read) => plainAddress(read) === address);
+  });
+  if (!earlier?.observation?.source) return null;
+  const { tick, observation } = earlier;
+  const text = `This was read in tick ${tick} already, as ${observation.source?.id}, and is not read again. It brought:\n${observation.text}`;
+  return { text, failed: false };
+}
+
+/** An address as it is fetched: without a fragment, spelled in one way. */
+function plainAddress(url: string): string {
+  const address = url.trim().replace(/#.*$/s, '');
+  return URL.canParse(address) ? new URL(address).href : address;
 }

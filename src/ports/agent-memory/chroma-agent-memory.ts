@@ -3,7 +3,7 @@ import { ChromaClient, ChromaConnectionError, ChromaNotFoundError, type Collecti
 import { type Clock } from '../../domain/clock.js';
 import { EuglenaError } from '../../domain/errors.js';
 import { type Passage } from '../../domain/situation.js';
-import { type AgentMemory } from './agent-memory.port.js';
+import { type AgentMemory, type RecalledPassage } from './agent-memory.port.js';
 import { type TextEmbedding } from './text-embedding.js';
 
 export interface ChromaServer {
@@ -67,19 +67,29 @@ export class ChromaAgentMemory implements AgentMemory {
   }
 
   async recall(correlationId: string, need: string, limit: number): Promise<readonly Passage[]> {
+    const found = await this.recallAmong([correlationId], need, limit);
+    return found.map(({ sourceId, text }) => ({ sourceId, text }));
+  }
+
+  async recallAmong(
+    correlationIds: readonly string[],
+    need: string,
+    limit: number,
+  ): Promise<readonly RecalledPassage[]> {
     const text = Buffer.from(need.slice(0, NEED_MAX_CHARS)).toString();
-    if (limit < 1 || !WORD.test(text)) return [];
+    if (limit < 1 || correlationIds.length === 0 || !WORD.test(text)) return [];
     return this.step(async (signal) => {
       const queryEmbeddings = await this.embedding.embed([text], signal);
       const found = await this.inCollection(signal, (collection) =>
-        collection.query<{ source: string }>({
+        collection.query<{ task: string; source: string }>({
           queryEmbeddings,
           nResults: limit,
-          where: { task: correlationId },
+          where: { task: { $in: [...correlationIds] } },
           include: ['documents', 'metadatas'],
         }),
       );
       return (found.rows()[0] ?? []).map(({ document, metadata }) => ({
+        correlationId: metadata?.task ?? '',
         sourceId: metadata?.source ?? '',
         text: document ?? '',
       }));

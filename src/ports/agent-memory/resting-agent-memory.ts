@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import { type Clock } from '../../domain/clock.js';
 import { EuglenaError } from '../../domain/errors.js';
 import { type Passage } from '../../domain/situation.js';
-import { type AgentMemory } from './agent-memory.port.js';
+import { type AgentMemory, type RecalledPassage } from './agent-memory.port.js';
 
 /** Failures in a row after which the memory is left alone. */
 const FAILURES_MAX = 5;
@@ -32,6 +32,14 @@ export class RestingAgentMemory implements AgentMemory {
 
   async recall(correlationId: string, need: string, limit: number): Promise<readonly Passage[]> {
     return this.use(() => this.engine.recall(correlationId, need, limit));
+  }
+
+  async recallAmong(
+    correlationIds: readonly string[],
+    need: string,
+    limit: number,
+  ): Promise<readonly RecalledPassage[]> {
+    return this.use(() => this.engine.recallAmong(correlationIds, need, limit));
   }
 
   forget(correlationIds: readonly string[]): Promise<void> {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Passage } from '../../domain/situation.js';
 import { type EmbeddedDatabase } from '../embedded/embedded-database.js';
-import { type AgentMemory } from './agent-memory.port.js';
+import { type AgentMemory, type RecalledPassage } from './agent-memory.port.js';
 
 /** How much of a need is read, in characters, and how many different words of it count. */
 const NEED_MAX_CHARS = 20_000;
@@ -61,16 +61,26 @@ export class SqliteAgentMemory implements AgentMemory {
   }
 
   async recall(correlationId: string, need: string, limit: number): Promise<readonly Passage[]> {
+    const found = await this.recallAmong([correlationId], need, limit);
+    return found.map(({ sourceId, text }) => ({ sourceId, text }));
+  }
+
+  async recallAmong(
+    correlationIds: readonly string[],
+    need: string,
+    limit: number,
+  ): Promise<readonly RecalledPassage[]> {
     const words = wordsOf(need);
-    if (words.length === 0 || limit < 1) return [];
+    if (words.length === 0 || correlationIds.length === 0 || limit < 1) return [];
     const anyWord = words.map((word) => `"${word}"`).join(' OR ');
-    return this.database.all<Passage>(
-      `SELECT passage.source_id AS sourceId, passage.text AS text
+    const anyTask = correlationIds.map((id) => `"${wordOf(id)}"`).join(' OR ');
+    return this.database.all<RecalledPassage>(
+      `SELECT passage.correlation_id AS correlationId, passage.source_id AS sourceId, passage.text AS text
        FROM memory_words JOIN memory_passages AS passage ON passage.id = memory_words.rowid
-       WHERE memory_words MATCH ? AND passage.correlation_id = ?
+       WHERE memory_words MATCH ? AND passage.correlation_id IN (SELECT value FROM json_each(?))
        ORDER BY bm25(memory_words, 0.0, 1.0), passage.id LIMIT ?`,
-      `task : "${wordOf(correlationId)}" AND text : (${anyWord})`,
-      correlationId,
+      `task : (${anyTask}) AND text : (${anyWord})`,
+      JSON.stringify(correlationIds),
       limit,
     );
   }

@@ -61,7 +61,7 @@ function decoderFor(encoding: string, input: Buffer) {
 
 /**
  * Text from bytes, as the WHATWG Encoding and HTML standards find the encoding: byte order mark, the header's charset,
- * a `<meta charset>` near the start, then UTF-8 if the bytes are valid, else windows-1252. Never throws.
+ * a `<meta charset>` or XML declaration near the start, then UTF-8 if the bytes are valid, else windows-1252. Never throws.
  */
 export function decodeText({ bytes, cut }: Bytes, headerCharset: string | null): string {
   const label = byteOrderMark(bytes) ?? headerCharset ?? metaCharset(bytes);
@@ -91,9 +91,12 @@ function byteOrderMark(bytes: Buffer): string | null {
   return null;
 }
 
+const XML_ENCODING = /^\s*<\?xml[^>]+encoding\s*=\s*["']([\w-]+)/i;
+
 function metaCharset(bytes: Buffer): string | null {
   const start = bytes.subarray(0, 1_024).toString('latin1');
-  const label = /<meta[^>]+charset\s*=\s*["']?\s*([\w-]+)/i.exec(start)?.[1] ?? null;
+  const declared = /<meta[^>]+charset\s*=\s*["']?\s*([\w-]+)/i.exec(start) ?? XML_ENCODING.exec(start);
+  const label = declared?.[1] ?? null;
   // These bytes were just read as ASCII, so they cannot be UTF-16.
   return label !== null && /^utf-?16/i.test(label) ? 'utf-8' : label;
 }

@@ -1,19 +1,28 @@
 import { Agent, buildConnector, request, type Dispatcher } from 'undici';
 import { checkUrl } from './address-guard.js';
-import { decodeText, decompress, readBounded } from './body.js';
+import { type Bytes, decodeText, decompress, readBounded } from './body.js';
+import { checkType, contentType, mayBePdf, readContent } from './content.js';
 import { guardedConnector, resolveBySystem, type Resolve } from './guarded-connector.js';
-import { firstHeading, htmlToText } from './html-text.js';
 import { explain } from './http-failure.js';
 import { makePage } from './page.js';
 import { PageFailure, type Page, type PageReader } from './page-reader.port.js';
+import { PdfReader } from './pdf-text.js';
+import { type RobotsAnswer, RobotsCache } from './robots-cache.js';
+import { ROBOTS_MAX_BYTES } from './robots.js';
 
 export interface HttpPageReaderOptions {
-  /** Sent as `User-Agent`. */
+  /** Sent as `User-Agent`; its first word is the name that a robots.txt may know. */
   readonly userAgent: string;
+  /** Whether a site's robots.txt is asked first, and what it says is kept to. Default false. */
+  readonly respectRobots?: boolean;
+  /** The time, for how long a robots.txt is believed. Default: the system's. */
+  readonly now?: () => number;
   /** For one read with all its redirects. Default 15,000. */
   readonly timeoutMs?: number;
   /** Of one body, both as sent and unpacked; what is beyond is left. Default 5 MB. */
   readonly maxBodyBytes?: number;
+  /** Of one PDF; a larger one is not read. Default 20 MB. */
+  readonly maxPdfBytes?: number;
   /** Of one response's headers. Default 32 KiB. */
   readonly maxHeaderBytes?: number;
   /** Names to addresses. Default: the system's resolver. */
@@ -25,9 +34,9 @@ export interface HttpPageReaderOptions {
 type Response = Dispatcher.ResponseData;
 
 const MAX_REDIRECTS = 5;
-const HTML = ['text/html', 'application/xhtml+xml'];
 const ACCEPT =
-  'text/html, application/xhtml+xml, text/markdown, text/plain;q=0.9, application/json;q=0.8, text/*;q=0.5';
+  'text/html, application/xhtml+xml, text/markdown, text/plain;q=0.9, application/pdf;q=0.8, ' +
+  'application/json;q=0.8, text/*;q=0.5';
 
 /**
  * Reads pages of the public web: no cookies, no credentials, no referrer, one new connection for each request, and only
@@ -37,10 +46,18 @@ export class HttpPageReader implements PageReader {
   private readonly agent: Agent;
   private readonly timeoutMs: number;
   private readonly maxBodyBytes: number;
+  private readonly maxPdfBytes: number;
+  private readonly pdf = new PdfReader();
+  private readonly robots: RobotsCache | null;
 
   constructor(private readonly options: HttpPageReaderOptions) {
     this.timeoutMs = options.timeoutMs ?? 15_000;
     this.maxBodyBytes = options.maxBodyBytes ?? 5_000_000;
+    this.maxPdfBytes = options.maxPdfBytes ?? 20_000_000;
+    const ask = (site: URL, signal: AbortSignal) => this.askRobots(site, signal);
+    this.robots = options.respectRobots
+      ? new RobotsCache(options.userAgent, ask, options.now ?? Date.now)
+      : null;
     const dial = options.dial ?? buildConnector({ timeout: 5_000 });
     this.agent = new Agent({
       connect: guardedConnector(options.resolve ?? resolveBySystem, dial),
@@ -77,13 +94,35 @@ export class HttpPageReader implements PageReader {
   private async follow(start: URL, signal: AbortSignal): Promise<Page> {
     let url = start;
     for (let hop = 0; hop <= MAX_REDIRECTS; hop += 1) {
+      await this.robots?.check(url, signal);
       const response = await this.get(url, signal);
       const location = redirectOf(response);
-      if (location === null) return await this.toPage(url, response);
+      if (location === null) return await this.toPage(url, response, signal);
       discard(response);
       url = checkUrl(location, url);
     }
     throw new PageFailure('refused', `The address redirects more than ${MAX_REDIRECTS} times.`);
+  }
+
+  /** A robots.txt that leads nowhere we may go is none. */
+  private async askRobots(site: URL, signal: AbortSignal): Promise<RobotsAnswer> {
+    let url = site;
+    for (let hop = 0; hop <= MAX_REDIRECTS; hop += 1) {
+      const response = await this.get(url, signal);
+      const { statusCode: status } = response;
+      const location = redirectOf(response);
+      if (location === null && isGood(response)) {
+        return { status, text: decodeText(await this.body(response, ROBOTS_MAX_BYTES), 'utf-8') };
+      }
+      discard(response);
+      if (location === null) return { status, text: null };
+      try {
+        url = checkUrl(location, url);
+      } catch {
+        break;
+      }
+    }
+    return { status: 404, text: null };
   }
 
   private get(url: URL, signal: AbortSignal): Promise<Response> {
@@ -98,51 +137,38 @@ export class HttpPageReader implements PageReader {
     });
   }
 
-  private async toPage(url: URL, response: Response): Promise<Page> {
-    const { type, charset } = contentType(response);
-    if (response.statusCode < 200 || response.statusCode > 299) {
+  private async toPage(url: URL, response: Response, signal: AbortSignal): Promise<Page> {
+    const type = contentType(header(response, 'content-type'));
+    try {
+      if (!isGood(response))
+        throw new PageFailure('failed', `The server answered with status ${response.statusCode}.`);
+      checkType(type, url);
+    } catch (error) {
       discard(response);
-      throw new PageFailure('failed', `The server answered with status ${response.statusCode}.`);
+      throw error;
     }
-    if (type !== null && !isReadable(type)) {
-      discard(response);
-      throw new PageFailure('failed', `The page is of type ${type}, which is not text.`);
-    }
-    const sent = await readBounded(response.body, this.maxBodyBytes);
-    const body = await decompress(sent, header(response, 'content-encoding'), this.maxBodyBytes);
-    const source = decodeText(body, charset);
-    if (source.slice(0, 4_096).includes('\0'))
-      throw new PageFailure('failed', 'The page is binary data, not text.');
-    const isHtml = type === null ? /^\s*</.test(source) : HTML.includes(type);
-    const read = isHtml
-      ? htmlToText(source, url.href)
-      : { title: firstHeading(source), text: source, truncated: false };
-    const page = makePage({
-      url: url.href,
-      title: read.title.trim() || `${url.host}${url.pathname}`,
-      text: read.text,
-      truncated: read.truncated || body.cut,
-    });
+    const limit = mayBePdf(type.type, url) ? this.maxPdfBytes : this.maxBodyBytes;
+    const body = await this.body(response, limit);
+    const { title, text, truncated } = await readContent(body, type, url, this.pdf, signal);
+    const fallback = `${url.host}${url.pathname}`;
+    const page = makePage({ url: url.href, title: title.trim() || fallback, text, truncated });
     if (page.text === '') throw new PageFailure('failed', 'The page holds no text.');
     return page;
   }
+
+  private async body(response: Response, limit: number): Promise<Bytes> {
+    const sent = await readBounded(response.body, limit);
+    return decompress(sent, header(response, 'content-encoding'), limit);
+  }
+}
+
+function isGood({ statusCode }: Response): boolean {
+  return statusCode >= 200 && statusCode <= 299;
 }
 
 function redirectOf(response: Response): string | null {
   const location = header(response, 'location');
   return [301, 302, 303, 307, 308].includes(response.statusCode) && location !== '' ? location : null;
-}
-
-function contentType(response: Response): { type: string | null; charset: string | null } {
-  const value = header(response, 'content-type');
-  const type = /^\s*([\w!#$&^.+-]+\/[\w!#$&^.+-]+)/.exec(value)?.[1]?.toLowerCase().slice(0, 100) ?? null;
-  return { type, charset: /;\s*charset\s*=\s*"?([\w:.-]+)/i.exec(value)?.[1] ?? null };
-}
-
-function isReadable(type: string): boolean {
-  return (
-    type.startsWith('text/') || type === 'application/xhtml+xml' || /^application\/(?:.+\+)?json$/.test(type)
-  );
 }
 
 /** A header's value; the first when the server repeats it. */

@@ -1,4 +1,7 @@
 import { Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { CLOCK, SETTINGS } from '../../config/settings.module.js';
+import { type Settings } from '../../config/settings.js';
+import { type Clock } from '../../domain/clock.js';
 import { CorpusModule } from '../web-search/corpus.module.js';
 import { Corpus } from '../web-search/corpus.js';
 import { packageVersion } from '../web-search/package-root.js';
@@ -12,12 +15,16 @@ import { SchemedPageReader } from './schemed-page-reader.js';
   providers: [
     {
       provide: PAGE_READER,
-      useFactory: (corpus: Corpus): PageReader =>
+      useFactory: (corpus: Corpus, { pages }: Settings, clock: Clock): PageReader =>
         new SchemedPageReader(
           new CorpusPageReader(corpus),
-          new HttpPageReader({ userAgent: `Euglena/${packageVersion()}` }),
+          new HttpPageReader({
+            userAgent: pages.userAgent ?? `Euglena/${packageVersion()} (autonomous agent)`,
+            respectRobots: pages.respectRobots,
+            now: () => clock.now(),
+          }),
         ),
-      inject: [Corpus],
+      inject: [Corpus, SETTINGS, CLOCK],
     },
   ],
   exports: [PAGE_READER],

@@ -11,9 +11,9 @@
  * | `tasks:active:<owner>` | set | ids of unfinished tasks |
  * | `tasks:unfinished` | sorted set | ids of tasks that have not ended, by when they were made or extended |
  * | `tasks:finished` | sorted set | ids of terminal tasks by their end |
- * | `tasks:outbox`, `tasks:settlements`, `tasks:callbacks` | sorted set | ids by age, of entries that nobody took yet |
+ * | `tasks:outbox`, `tasks:settlements`, `tasks:callbacks`, `tasks:purged` | sorted set | ids by age, of entries that nobody took yet |
  * | …`:held` | sorted set | ids of taken entries by the end of their hold |
- * | …`:body` | hash | by id: `<seq> <JSON>`, for a callback `<seq> <id>` |
+ * | …`:body` | hash | by id: `<seq> <JSON>`, for a callback or a purged task `<seq> <id>` |
  *
  * Their keys follow from ids that only the data tells, so that they cannot be named beforehand, as a Redis Cluster would
  * need: this is for one primary, with or without replicas.
@@ -264,6 +264,11 @@ return answer
 /** 2 end before, 3 limit. Answers the ids. */
 export const PURGE = `${PRELUDE}
 local ids = redis.call('ZRANGEBYSCORE', P .. 'tasks:finished', '-inf', '(' .. ARGV[2], 'LIMIT', 0, ARGV[3])
-for _, id in ipairs(ids) do remove(id) end
+local at = now()
+for _, id in ipairs(ids) do
+  local seq = redis.call('XLEN', key(id, ':journal'))
+  remove(id)
+  put('tasks:purged', id, text(seq), id, at)
+end
 return ids
 `;

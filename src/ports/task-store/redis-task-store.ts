@@ -31,6 +31,7 @@ import {
 const OUTBOX = 'tasks:outbox';
 const SETTLEMENTS = 'tasks:settlements';
 const CALLBACKS = 'tasks:callbacks';
+const PURGED = 'tasks:purged';
 /** How many of a user's tasks one call of `list` looks at; a filter that finds less gives a shorter page. */
 const LOOKED_AT = 1_000;
 
@@ -166,8 +167,7 @@ export class RedisTaskStore implements TaskStore {
   }
 
   async takeCallbacks(options: { limit: number; holdMs: number }): Promise<readonly EntryVersion[]> {
-    const taken = await this.take(CALLBACKS, options.limit, 0, options.holdMs);
-    return taken.map(({ seq, json }) => ({ seq, correlationId: json }));
+    return this.takeVersions(CALLBACKS, options);
   }
 
   async postponeCallback({ correlationId, seq }: EntryVersion, delayMs: number): Promise<void> {
@@ -194,6 +194,14 @@ export class RedisTaskStore implements TaskStore {
     return (await this.scripts.purge(finishedBefore, limit)) as string[];
   }
 
+  async takePurged(options: { limit: number; holdMs: number }): Promise<readonly EntryVersion[]> {
+    return this.takeVersions(PURGED, options);
+  }
+
+  async clearPurged(entries: readonly EntryVersion[]): Promise<void> {
+    await this.clear(PURGED, entries);
+  }
+
   ping(): Promise<void> {
     return this.connection.ping();
   }
@@ -213,6 +221,11 @@ export class RedisTaskStore implements TaskStore {
       const space = body.indexOf(' ');
       return { seq: Number(body.slice(0, space)), json: body.slice(space + 1) };
     });
+  }
+
+  private async takeVersions(list: string, { limit, holdMs }: { limit: number; holdMs: number }) {
+    const taken = await this.take(list, limit, 0, holdMs);
+    return taken.map(({ seq, json }) => ({ seq, correlationId: json }));
   }
 
   private async clear(list: string, entries: readonly EntryVersion[]): Promise<void> {

@@ -24,6 +24,7 @@ export class SqliteTaskStore implements TaskStore {
   private readonly outbox: SqliteWorkList;
   private readonly settlements: SqliteWorkList;
   private readonly callbacks: SqliteWorkList;
+  private readonly purged: SqliteWorkList;
   private readonly watchers: SqliteTaskWatch;
 
   /** `leaseMs`: how long a lease lasts after a commit or a renewal. */
@@ -36,6 +37,7 @@ export class SqliteTaskStore implements TaskStore {
     this.outbox = new SqliteWorkList(database, 'task_outbox');
     this.settlements = new SqliteWorkList(database, 'task_settlements');
     this.callbacks = new SqliteWorkList(database, 'task_callbacks');
+    this.purged = new SqliteWorkList(database, 'task_purged');
     this.watchers = new SqliteTaskWatch(database);
   }
 
@@ -166,12 +168,7 @@ export class SqliteTaskStore implements TaskStore {
   }
 
   async takeCallbacks(options: { limit: number; holdMs: number }): Promise<readonly EntryVersion[]> {
-    const { limit, holdMs } = options;
-    const taken = this.database.transaction(() => {
-      const now = this.clock.now();
-      return this.callbacks.take(limit, now, now, now + holdMs);
-    });
-    return taken.map(({ correlation_id: correlationId, seq }) => ({ correlationId, seq }));
+    return this.takeVersions(this.callbacks, options);
   }
 
   async postponeCallback(entry: EntryVersion, delayMs: number): Promise<void> {
@@ -205,15 +202,27 @@ export class SqliteTaskStore implements TaskStore {
 
   async purge(finishedBefore: number, limit: number): Promise<readonly string[]> {
     return this.database.transaction(() => {
-      const rows = this.database.all<{ correlation_id: string }>(
-        'SELECT correlation_id FROM tasks WHERE finished_at < ? ORDER BY finished_at LIMIT ?',
+      const rows = this.database.all<{ correlation_id: string; seq: number }>(
+        'SELECT correlation_id, seq FROM tasks WHERE finished_at < ? ORDER BY finished_at LIMIT ?',
         finishedBefore,
         limit,
       );
       const ids = rows.map((row) => row.correlation_id);
       if (ids.length > 0) this.remove(ids);
+      const now = this.clock.now();
+      for (const { correlation_id: correlationId, seq } of rows) {
+        this.purged.put({ correlationId, seq }, '', now);
+      }
       return ids;
     });
+  }
+
+  async takePurged(options: { limit: number; holdMs: number }): Promise<readonly EntryVersion[]> {
+    return this.takeVersions(this.purged, options);
+  }
+
+  async clearPurged(entries: readonly EntryVersion[]): Promise<void> {
+    this.purged.clear(entries);
   }
 
   async ping(): Promise<void> {
@@ -222,6 +231,17 @@ export class SqliteTaskStore implements TaskStore {
 
   async close(): Promise<void> {
     this.watchers.stop();
+  }
+
+  private takeVersions(
+    list: SqliteWorkList,
+    { limit, holdMs }: { limit: number; holdMs: number },
+  ): readonly EntryVersion[] {
+    const taken = this.database.transaction(() => {
+      const now = this.clock.now();
+      return list.take(limit, now, now, now + holdMs);
+    });
+    return taken.map(({ correlation_id: correlationId, seq }) => ({ correlationId, seq }));
   }
 
   private create(creation: TaskChange, now: number): HeldRow {

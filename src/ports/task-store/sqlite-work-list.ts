@@ -14,7 +14,7 @@ interface Row {
 export class SqliteWorkList {
   constructor(
     private readonly database: EmbeddedDatabase,
-    private readonly name: 'task_outbox' | 'task_settlements' | 'task_callbacks',
+    private readonly name: 'task_outbox' | 'task_settlements' | 'task_callbacks' | 'task_purged',
   ) {
     database.define(`
       CREATE TABLE IF NOT EXISTS ${name} (

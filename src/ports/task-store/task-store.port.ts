@@ -128,8 +128,15 @@ export interface TaskStore {
   /** Unfinished tasks, older than `olderThanMs`, that nobody holds a live lease of; oldest first, at most `limit`. */
   stalled(olderThanMs: number, limit: number): Promise<readonly TaskRecord[]>;
 
-  /** Removes tasks that became terminal before `finishedBefore` (epoch ms), at most `limit`; answers their ids. */
+  /**
+   * Removes tasks that became terminal before `finishedBefore` (epoch ms), at most `limit`; answers their ids. Each leaves
+   * an entry among the purged ones, for what is kept elsewhere.
+   */
   purge(finishedBefore: number, limit: number): Promise<readonly string[]>;
+
+  /** Purged tasks whose memory is still to be deleted; held and cleared like outbox entries. */
+  takePurged(options: { limit: number; holdMs: number }): Promise<readonly EntryVersion[]>;
+  clearPurged(entries: readonly EntryVersion[]): Promise<void>;
 
   /** Rejects when the engine cannot serve. */
   ping(): Promise<void>;

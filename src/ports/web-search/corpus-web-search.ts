@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { type SearchHit } from '../../domain/situation.js';
-import { Bm25Index, queryWords } from './bm25-index.js';
+import { Bm25Index, queryWords } from '../../domain/bm25-index.js';
 import { type Corpus, type CorpusDocument } from './corpus.js';
 import { snippetOf } from './snippet.js';
 import { type WebSearch } from './web-search.port.js';

@@ -1,4 +1,4 @@
-import { wordsOf } from './words.js';
+import { wordsOf } from '../../domain/search-words.js';
 
 const SNIPPET_CHARS = 200;
 const MAX_SCANNED_CHARS = 200_000;

@@ -1,4 +1,4 @@
-import { wordsOf } from './words.js';
+import { wordsOf } from './search-words.js';
 
 const K1 = 1.2;
 const B = 0.75;

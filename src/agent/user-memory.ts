@@ -1,0 +1,73 @@
+import { type Passage } from '../domain/situation.js';
+import { type TaskRecord } from '../domain/task.js';
+import { type AgentMemory, type RecalledPassage } from '../ports/agent-memory/agent-memory.port.js';
+import { type TaskStore } from '../ports/task-store/task-store.port.js';
+
+/** The source of passages that another task read: ids of a task's own sources begin at s1, so no answer can cite it. */
+const EARLIER_SOURCE = 's0';
+/** Tasks of a user that are looked at, newest first, and passages of theirs that one recall adds. */
+const TASKS_MAX = 50;
+const PASSAGES_MAX = 3;
+
+/**
+ * A memory whose recall also brings what the earlier tasks of the same user read. Whose a task is, the task store says;
+ * a task without an owner recalls its own passages only. Each recall lists the user's tasks once.
+ */
+export class UserMemory implements AgentMemory {
+  constructor(
+    private readonly memory: AgentMemory,
+    private readonly store: TaskStore,
+  ) {}
+
+  async recall(correlationId: string, need: string, limit: number): Promise<readonly Passage[]> {
+    const [own, earlier] = await Promise.all([
+      this.memory.recall(correlationId, need, limit),
+      this.recallEarlier(correlationId, need),
+    ]);
+    return [...own, ...earlier];
+  }
+
+  recallAmong(
+    correlationIds: readonly string[],
+    need: string,
+    limit: number,
+  ): Promise<readonly RecalledPassage[]> {
+    return this.memory.recallAmong(correlationIds, need, limit);
+  }
+
+  remember(correlationId: string, passages: readonly Passage[]): Promise<void> {
+    return this.memory.remember(correlationId, passages);
+  }
+
+  forget(correlationIds: readonly string[]): Promise<void> {
+    return this.memory.forget(correlationIds);
+  }
+
+  ping(): Promise<void> {
+    return this.memory.ping();
+  }
+
+  close(): Promise<void> {
+    return this.memory.close();
+  }
+
+  private async recallEarlier(correlationId: string, need: string): Promise<readonly Passage[]> {
+    const owner = (await this.store.find(correlationId))?.owner ?? null;
+    if (owner === null) return [];
+    const { tasks } = await this.store.list(owner, { limit: TASKS_MAX });
+    const others = new Map(
+      tasks.filter((task) => task.correlationId !== correlationId).map((task) => [task.correlationId, task]),
+    );
+    const found = await this.memory.recallAmong([...others.keys()], need, PASSAGES_MAX);
+    return found.map((passage) => ({
+      sourceId: EARLIER_SOURCE,
+      text: `${originOf(passage, others.get(passage.correlationId))}\n${passage.text}`,
+    }));
+  }
+}
+
+function originOf({ sourceId }: RecalledPassage, task: TaskRecord | undefined): string {
+  const url = task?.result?.sources.find(({ id }) => id === sourceId)?.url;
+  const where = url === undefined ? 'Read in an earlier task' : `Read in an earlier task at ${url}`;
+  return `(${where}. It cannot be cited unless it is read again.)`;
+}
