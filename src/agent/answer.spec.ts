@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { type Action } from '../domain/action.js';
 import { type Observation, type Situation, type TickRecord } from '../domain/situation.js';
 import { type Source } from '../domain/task.js';
-import { BUDGET_ENDED, bestKnown, citedAnswer } from './answer.js';
+import { BUDGET_ENDED, bestKnown } from './answer.js';
 
 const source = (id: string): Source => ({
   id,
@@ -11,39 +11,6 @@ const source = (id: string): Source => ({
   retrievedAt: 0,
   sha256: '0'.repeat(64),
 });
-const SOURCES = [source('s1'), source('s2'), source('s3')];
-
-describe('citedAnswer', () => {
-  it('keeps what cites a document that was read, and gives only the cited sources', () => {
-    const { answer, sources } = citedAnswer('It swims [s1] towards light [s3, s1].', SOURCES);
-    expect(answer).toBe('It swims [s1] towards light [s3, s1].');
-    expect(sources.map(({ id }) => id)).toEqual(['s1', 's3']);
-  });
-
-  it('removes ids that were never given', () => {
-    const { answer, sources } = citedAnswer('A [s9]. B [s2,s9]. C [s99, s98].', SOURCES);
-    expect(answer).toBe('A. B [s2]. C.');
-    expect(sources.map(({ id }) => id)).toEqual(['s2']);
-  });
-
-  it('gives all that was read when nothing is cited', () => {
-    expect(citedAnswer('It swims.', SOURCES).sources).toEqual(SOURCES);
-    expect(citedAnswer('It swims [s9].', []).answer).toBe('It swims.');
-  });
-
-  it('leaves other brackets alone', () => {
-    const text = 'list[0], [S1], [s], [source 1], [1]';
-    expect(citedAnswer(text, SOURCES).answer).toBe(text);
-  });
-
-  it('reads a long run of blanks in linear time', () => {
-    const text = `a${' '.repeat(300_000)}b`;
-    const begin = performance.now();
-    expect(citedAnswer(text, SOURCES).answer).toBe(text);
-    expect(performance.now() - begin).toBeLessThan(2_000);
-  });
-});
-
 const tick = (name: Action['name'], argument: string, observation: Observation | null): TickRecord => ({
   tick: 1,
   action: { name, argument, thought: '' },

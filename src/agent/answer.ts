@@ -1,24 +1,6 @@
 import { type Situation } from '../domain/situation.js';
-import { type Source } from '../domain/task.js';
 
-// The lookbehind lets a run of blanks be tried once, not from each of its blanks.
-const CITATION = /(?<!\s)\s*\[(s\d+(?:\s*,\s*s\d+)*)\]/g;
 const FALLBACK_CHARS = 1_500;
-
-/** An answer that cites nothing but what was read, with the sources that belong to it. */
-export function citedAnswer(text: string, sources: readonly Source[]): { answer: string; sources: Source[] } {
-  const known = new Set(sources.map(({ id }) => id));
-  const cited = new Set<string>();
-  const answer = text.replace(CITATION, (whole, list: string) => {
-    const ids = list.split(',').map((id) => id.trim());
-    const valid = ids.filter((id) => known.has(id));
-    valid.forEach((id) => cited.add(id));
-    if (valid.length === ids.length) return whole;
-    return valid.length === 0 ? '' : ` [${valid.join(', ')}]`;
-  });
-  const used = cited.size === 0 ? sources : sources.filter(({ id }) => cited.has(id));
-  return { answer, sources: [...used] };
-}
 
 /** Why an answer is given that is not the model's own. */
 export const BUDGET_ENDED = 'The budget has ended.';

@@ -7,8 +7,10 @@ import {
   completion,
   failure,
   type Lease,
+  NO_COST,
   release,
   type TaskChange,
+  type TickCost,
   workerChange,
   type WorkerStep,
 } from '../domain/task-change.js';
@@ -80,14 +82,18 @@ export class JournalWriter {
     return this.flush();
   }
 
-  complete(result: Omit<TaskResult, 'receipt'>, step?: WorkerStep): Promise<void> {
+  /** `spent`: what the model took for a tick that never came to be. */
+  complete(result: Omit<TaskResult, 'receipt'>, step?: WorkerStep, spent?: TickCost): Promise<void> {
     if (step) this.pending.push(step);
-    return this.write((before, steps) => completion(before, this.lease, steps, result, this.clock.now()));
+    return this.write((before, steps) =>
+      completion(before, this.lease, steps, result, this.clock.now(), spent),
+    );
   }
 
-  fail(error: TaskFailure): Promise<void> {
+  /** `spent` as in {@link complete}. */
+  fail(error: TaskFailure, spent: TickCost = NO_COST): Promise<void> {
     return this.write((before, steps) =>
-      failure(before, error, this.clock.now(), { lease: this.lease, steps }),
+      failure(before, error, this.clock.now(), { lease: this.lease, steps, spent }),
     );
   }
 

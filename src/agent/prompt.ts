@@ -1,8 +1,9 @@
-import { type ChatMessage, type Passage, type Situation, type TickRecord } from '../domain/situation.js';
+import { type ChatMessage, type Passage, type Situation } from '../domain/situation.js';
+import { bytesOf, fenced, fullTick, historyWindow, type Room, tokensOf } from './history-window.js';
 
-/** Characters of past ticks that go into one request; older ticks beyond it keep one line each. */
-const HISTORY_CHARS = 48_000;
-const LINE_CHARS = 200;
+/** The part of the room for what is known that memory may take. */
+const MEMORY_SHARE = 1 / 4;
+const MEMORY_HEADING_TOKENS = 16;
 
 const RULES = `You are an autonomous agent. You work on a mandate in ticks; in each tick you choose exactly one action.
 
@@ -21,76 +22,56 @@ Rules:
 - Do not repeat an action that was done already.
 - Use few ticks: EXIT as soon as you can answer well.`;
 
-/** The request for one decision. What pages and searches said is fenced as data; the mandate stands in it verbatim. */
-export function renderPrompt(situation: Situation): ChatMessage[] {
-  return [
+/**
+ * The request for one decision, within the room's tokens. What pages and searches said is fenced as data; the mandate stands
+ * in it verbatim, whatever it takes.
+ */
+export function renderPrompt(situation: Situation, room: Room): ChatMessage[] {
+  const head: ChatMessage[] = [
     { role: 'system', content: RULES },
     { role: 'user', content: `Mandate:\n${situation.mandate}` },
-    ...historyMessages(situation.history),
-    { role: 'user', content: closing(situation) },
   ];
+  const whole = [...head, ...situation.history.flatMap(fullTick), closing(situation, situation.recalled)];
+  if (bytesOf(whole) <= room.tokens) return whole;
+  const left = Math.max(0, room.tokens - tokensOf([...head, closing(situation, [])], room));
+  const { passages, tokens } = passagesThatFit(situation.recalled, left * MEMORY_SHARE, room);
+  return [...head, ...historyWindow(situation.history, left - tokens, room), closing(situation, passages)];
 }
 
-/** Asks again within the same tick, when an answer could not be read. */
+/** Asks again within the same tick, when a reply cannot be taken as it is. */
 export function renderCorrection(reply: string, reason: string, mustExit: boolean): ChatMessage[] {
   const demand = mustExit ? ' The action must be EXIT.' : '';
   return [
     { role: 'assistant', content: reply.slice(0, 2_000) || '(empty)' },
     {
       role: 'user',
-      content: `That could not be read: ${reason}. Answer with one JSON object: {"thought", "action", "argument"}.${demand}`,
+      content: `That cannot be taken: ${reason}. Answer again with one JSON object: {"thought", "action", "argument"}.${demand}`,
     },
   ];
 }
 
-function historyMessages(history: readonly TickRecord[]): ChatMessage[] {
-  const messages: ChatMessage[] = [];
-  let room = HISTORY_CHARS;
-  for (const record of history.toReversed()) {
-    const full = observationText(record);
-    room -= full.length + record.action.argument.length;
-    const content = room > 0 ? full : shortened(record);
-    messages.unshift({ role: 'assistant', content: actionText(record, room > 0) }, { role: 'user', content });
+function passagesThatFit(recalled: readonly Passage[], tokens: number, room: Room) {
+  const passages: Passage[] = [];
+  let used = MEMORY_HEADING_TOKENS;
+  for (const passage of recalled) {
+    const size = room.count(passageText(passage));
+    if (used + size > tokens) break;
+    used += size;
+    passages.push(passage);
   }
-  return messages;
+  return { passages, tokens: passages.length === 0 ? 0 : used };
 }
 
-function actionText({ action }: TickRecord, full: boolean): string {
-  const argument = full ? action.argument : action.argument.slice(0, LINE_CHARS);
-  return JSON.stringify({ thought: action.thought.slice(0, 1_000), action: action.name, argument });
-}
-
-function observationText({ tick, action, observation }: TickRecord): string {
-  if (observation === null) return `Tick ${tick}: the outcome is not known.`;
-  if (action.name === 'THINK')
-    return `Tick ${tick}: noted. ${observation.failed ? observation.text : ''}`.trim();
-  if (action.name === 'EXIT') return `Tick ${tick}: ${observation.text}`;
-  const source = observation.source ? ` (source ${observation.source.id}: ${observation.source.url})` : '';
-  const outcome = observation.failed ? 'failed' : 'brought';
-  return `Tick ${tick}: ${action.name} ${outcome}${source}:\n${fenced(observation.text)}`;
-}
-
-function shortened(record: TickRecord): string {
-  const { tick, action, observation } = record;
-  const source = observation?.source ? `, read as ${observation.source.id}` : '';
-  return `Tick ${tick}: ${action.name} done${source}.`;
-}
-
-/** A fence that the text inside cannot close. */
-function fenced(text: string): string {
-  return `<page>\n${text.replace(/<(\/?)page/gi, '‹$1page')}\n</page>`;
-}
-
-function closing(situation: Situation): string {
-  const { tick, maxTicks, mustExit, recalled } = situation;
+function closing(situation: Situation, passages: readonly Passage[]): ChatMessage {
+  const { tick, maxTicks, mustExit } = situation;
   const memory =
-    recalled.length === 0 ? '' : `From memory, best fit first:\n${recalled.map(passageText).join('\n')}\n\n`;
+    passages.length === 0 ? '' : `From memory, best fit first:\n${passages.map(passageText).join('\n')}\n\n`;
   const left = maxTicks - tick;
   const budget = `This is tick ${tick} of ${maxTicks}; ${left === 0 ? 'none is' : `${left} more are`} left after it.`;
   const demand = mustExit
     ? ' You must EXIT now with the best answer that you can give from what is known.'
     : ' Choose the next action.';
-  return `${memory}${budget}${demand} Answer with one JSON object.`;
+  return { role: 'user', content: `${memory}${budget}${demand} Answer with one JSON object.` };
 }
 
 function passageText({ sourceId, text }: Passage): string {

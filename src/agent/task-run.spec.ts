@@ -9,7 +9,7 @@ import { type AgentMemory } from '../ports/agent-memory/agent-memory.port.js';
 const saying =
   (...actions: { action: string; argument: string }[]): ModelScript =>
   ({ callNumber }) =>
-    actions[callNumber - 1] ?? { action: 'EXIT', argument: 'It swims with a flagellum [s1] [s7].' };
+    actions[callNumber - 1] ?? { action: 'EXIT', argument: 'It swims with a flagellum [s1].' };
 
 const SEARCH = { action: 'SEARCH', argument: 'euglena swims' };
 const VISIT = { action: 'VISIT', argument: 'corpus:euglena.md' };
@@ -48,6 +48,7 @@ describe('a run of a task', () => {
       exitReason: 'answered',
       model: 'scripted',
       sources: [{ id: 's1', url: 'corpus:euglena.md' }],
+      unsupported: [],
       receipt: task.head.hash,
     });
     const journal = await host.journal('t1');
@@ -96,7 +97,96 @@ describe('a run of a task', () => {
       callNumber === 1 ? { text: 'lalala' } : { action: 'EXIT', argument: 'fine' },
     );
     expect(task).toMatchObject({ status: 'completed', usage: { ticks: 1, modelCalls: 2 } });
-    expect(server?.calls[1]?.messages.at(-1)?.content).toContain('could not be read');
+    expect(server?.calls[1]?.messages.at(-1)?.content).toContain('cannot be taken: there is no action');
+  });
+
+  it('asks once more in the same tick when an answer cites what was not read', async () => {
+    const wrong = { action: 'EXIT', argument: 'It swims [s7]. It eats [s1].' };
+    const task = await run(saying(VISIT, wrong));
+    expect(server?.calls[2]?.messages.at(-1)?.content).toContain(
+      'it cites s7, but the documents that were read are s1',
+    );
+    expect(task).toMatchObject({ tick: 2, usage: { ticks: 2, modelCalls: 3 } });
+    expect(task.result).toMatchObject({ answer: 'It swims with a flagellum [s1].', unsupported: [] });
+  });
+
+  it('removes what was not read from an answer that cites it again, and marks the sentence', async () => {
+    const task = await run(({ callNumber }) =>
+      callNumber === 1 ? VISIT : { action: 'EXIT', argument: 'It swims [s7]. It eats [s1].' },
+    );
+    expect(task).toMatchObject({ tick: 2, usage: { modelCalls: 3 } });
+    expect(task.result).toMatchObject({
+      answer: 'It swims. It eats [s1].',
+      unsupported: ['It swims.'],
+      sources: [{ id: 's1' }],
+    });
+  });
+
+  it('keeps an answer that cites too much when the model goes away before it can better it', async () => {
+    const task = await run(({ callNumber }) => {
+      if (callNumber === 1) return VISIT;
+      return callNumber === 2 ? { action: 'EXIT', argument: 'It swims [s7].' } : { status: 401 };
+    });
+    expect(task).toMatchObject({ status: 'completed', usage: { ticks: 2, modelCalls: 3 } });
+    expect(task.result).toMatchObject({ answer: 'It swims.', unsupported: ['It swims.'] });
+  });
+
+  describe('whose request is too long for the model', () => {
+    const LIMIT = 1_700;
+    const tooLong = {
+      status: 400,
+      body: { error: { code: 'context_length_exceeded', message: 'too long' } },
+    };
+    const length = (call: { messages: readonly { content: string }[] }) =>
+      call.messages.reduce((sum, { content }) => sum + content.length, 0);
+    const holding =
+      (chars: number, script: ModelScript): ModelScript =>
+      (call) =>
+        length(call) > chars ? tooLong : script(call);
+
+    it('shortens it within the tick, and asks no longer ones afterwards', async () => {
+      let answered = 0;
+      const told = [VISIT, { action: 'VISIT', argument: 'corpus:paramecium.md' }, THINK, SEARCH];
+      const task = await run(holding(LIMIT, () => told[answered++] ?? { action: 'EXIT', argument: 'ok' }));
+      expect(task).toMatchObject({ status: 'completed', usage: { ticks: 5 }, result: { answer: 'ok' } });
+      const lengths = server?.calls.map(length) ?? [];
+      const refused = lengths.filter((chars) => chars > LIMIT).length;
+      expect(refused).toBe(1);
+      expect(task.usage.modelCalls).toBe(5 + refused);
+    });
+
+    it('ends when not even the mandate fits', async () => {
+      const task = await run(() => tooLong);
+      expect(task).toMatchObject({ status: 'error', error: { code: 'model_context_exceeded' } });
+      expect(task.usage).toMatchObject({ ticks: 0, modelCalls: 1 });
+    });
+  });
+
+  describe('whose model declines', () => {
+    const no = { refusal: 'I cannot help with that.' };
+
+    it('ends cleanly, and counts what that took', async () => {
+      const task = await run(() => no);
+      expect(task).toMatchObject({ status: 'error', error: { code: 'model_refused' }, tick: 0 });
+      expect(task.usage).toEqual({ ticks: 0, modelCalls: 1, promptTokens: 100, completionTokens: 20 });
+      const { data } = (await host.journal('t1')).at(-1) ?? {};
+      expect(data).toMatchObject({ unticked: { model_calls: 1, prompt_tokens: 100, completion_tokens: 20 } });
+    });
+
+    it('is asked again without the pages that were read', async () => {
+      const task = await run(({ callNumber, messages }) => {
+        if (callNumber === 1) return VISIT;
+        const seesPage = messages.some(({ content }) => content.includes('gracilis swims with'));
+        return seesPage ? no : { action: 'EXIT', argument: 'It is in the document [s1].' };
+      });
+      expect(task).toMatchObject({ status: 'completed', usage: { ticks: 2, modelCalls: 3 } });
+    });
+
+    it('gives what is known when it was the last tick', async () => {
+      const task = await run(({ callNumber }) => (callNumber === 1 ? VISIT : no), 2);
+      expect(task).toMatchObject({ status: 'completed', result: { exitReason: 'max_ticks' } });
+      expect(task.usage).toMatchObject({ ticks: 1, modelCalls: 3 });
+    });
   });
 
   it('fails at once when the model refuses the key', async () => {

@@ -1,10 +1,8 @@
 import { type Action } from '../domain/action.js';
 import { type Clock } from '../domain/clock.js';
-import { EuglenaError } from '../domain/errors.js';
 import { type JournalEntry } from '../domain/journal.js';
-import { parseAction } from '../domain/parse-action.js';
 import { type Observation, type Situation, type TickRecord } from '../domain/situation.js';
-import { type ExitReason, type Source } from '../domain/task.js';
+import { type ExitReason, type Source, type TaskResult } from '../domain/task.js';
 import { type TickCost } from '../domain/task-change.js';
 import { modelCalls, modelTokens, ticks } from '../observability/measures.js';
 import { inSpan, SpanKind, type TraceContext } from '../observability/spans.js';
@@ -18,9 +16,10 @@ import { type PageReader } from '../ports/page-reader/page-reader.port.js';
 import { type WebSearch } from '../ports/web-search/web-search.port.js';
 import { search } from './actions/search.js';
 import { visit } from './actions/visit.js';
-import { BUDGET_ENDED, bestKnown, citedAnswer } from './answer.js';
+import { BUDGET_ENDED, bestKnown } from './answer.js';
+import { citedAnswer } from './citations.js';
+import { Decider, type Decision } from './decider.js';
 import { type JournalWriter } from './journal-writer.js';
-import { renderCorrection, renderPrompt } from './prompt.js';
 import { observationData, replay } from './replay.js';
 import { RunAborted } from './run-aborted.js';
 import { TaskMemory } from './task-memory.js';
@@ -41,10 +40,6 @@ const UNREADABLE_MAX = 3;
 /** Equal actions in a row after which EXIT is the only action left. */
 const REPEATS_MAX = 5;
 
-type Decision =
-  | { readonly kind: 'action'; readonly action: Action; readonly cost: TickCost }
-  | { readonly kind: 'unreadable'; readonly reason: string; readonly cost: TickCost };
-
 /**
  * The tick loop of one claimed task. Each tick: ask the model for one action, write the decision, carry it out, note what
  * it brought; until EXIT or the budget's end. The last tick ends the task whatever the model says.
@@ -53,6 +48,7 @@ export class TaskRun {
   private readonly history: TickRecord[];
   private readonly sources: Source[];
   private readonly memory: TaskMemory;
+  private readonly decider: Decider;
   private tickTrace: TraceContext;
   private unreadable = 0;
   private leaving = false;
@@ -72,6 +68,7 @@ export class TaskRun {
     const { correlationId } = writer.record;
     const holdsSomething = past.sources.length > 0 || engines.recallsEarlier === true;
     this.memory = new TaskMemory(engines.memory, correlationId, holdsSomething);
+    this.decider = new Decider(engines.model, (request) => this.ask(request), signal);
   }
 
   /** The run ends with {@link RunAborted} `drain` before its next tick. */
@@ -107,8 +104,11 @@ export class TaskRun {
   /** One tick; true when the task has ended. */
   private async tick(): Promise<boolean> {
     const situation = await this.situation();
-    const decision = await this.decideOrEnd(situation);
-    if (decision === null) return true;
+    const decision = await this.decider.decide(situation);
+    if (decision.kind === 'failed') {
+      await this.endWithout(decision, situation);
+      return true;
+    }
     if (decision.kind === 'action' && decision.action.name === 'EXIT') {
       await this.exit(decision.action, decision.cost, situation.mustExit ? 'max_ticks' : 'answered');
       return true;
@@ -160,37 +160,17 @@ export class TaskRun {
     );
   }
 
-  /** Null when the model is gone and the task has ended with what that means. */
-  private async decideOrEnd(situation: Situation): Promise<Decision | null> {
-    try {
-      return await this.decide(situation);
-    } catch (error) {
-      this.signal.throwIfAborted();
-      if (!(error instanceof EuglenaError) || !error.code.startsWith('model_')) throw error;
-      if (situation.mustExit && this.history.length > 0) {
-        await this.complete(bestKnown(situation), 'max_ticks');
-      } else {
-        await this.writer.fail({ code: error.code, message: error.message });
-      }
-      return null;
+  /** The model gives no action: the task ends with what is known if it was to end anyway, else with the reason. */
+  private async endWithout(
+    { error, cost }: Extract<Decision, { kind: 'failed' }>,
+    situation: Situation,
+  ): Promise<void> {
+    measureModel(cost);
+    if (situation.mustExit && this.history.length > 0) {
+      await this.writer.complete(this.resultOf(bestKnown(situation), 'max_ticks'), undefined, cost);
+    } else {
+      await this.writer.fail(error, cost);
     }
-  }
-
-  private async decide(situation: Situation): Promise<Decision> {
-    const { signal } = this;
-    const messages = renderPrompt(situation);
-    const first = await this.ask({ situation, messages, signal });
-    signal.throwIfAborted();
-    const parsed = parseAction(first.text);
-    const cost = costOf(first);
-    if (parsed.kind === 'action') return { kind: 'action', action: parsed.action, cost };
-    const correction = renderCorrection(first.text, parsed.reason, situation.mustExit);
-    const second = await this.ask({ situation, messages: [...messages, ...correction], signal });
-    signal.throwIfAborted();
-    const reparsed = parseAction(second.text);
-    const both = addCost(cost, costOf(second));
-    if (reparsed.kind === 'action') return { kind: 'action', action: reparsed.action, cost: both };
-    return { kind: 'unreadable', reason: reparsed.reason, cost: both };
   }
 
   private ask(request: ModelRequest): Promise<ModelReply> {
@@ -249,24 +229,22 @@ export class TaskRun {
   }
 
   private async exit(action: Action, spent: TickCost, exitReason: ExitReason): Promise<void> {
-    await this.complete(action.argument, exitReason, { action, spent });
+    const result = this.resultOf(action.argument, exitReason);
+    await this.writer.complete(result, { kind: 'tick', at: this.engines.clock.now(), action, spent });
     measureTick(action.name, spent);
   }
 
-  private complete(
-    text: string,
-    exitReason: ExitReason,
-    tick?: { action: Action; spent: TickCost },
-  ): Promise<void> {
-    const { model, clock } = this.engines;
-    const { answer, sources } = citedAnswer(text, this.sources);
-    const result = { answer, exitReason, sources, model: model.name };
-    return this.writer.complete(result, tick && { kind: 'tick', at: clock.now(), ...tick });
+  private resultOf(text: string, exitReason: ExitReason): Omit<TaskResult, 'receipt'> {
+    return { ...citedAnswer(text, this.sources), exitReason, model: this.engines.model.name };
   }
 }
 
-function measureTick(action: string, { modelCalls: calls, promptTokens, completionTokens }: TickCost): void {
+function measureTick(action: string, spent: TickCost): void {
   ticks.inc({ action });
+  measureModel(spent);
+}
+
+function measureModel({ modelCalls: calls, promptTokens, completionTokens }: TickCost): void {
   modelCalls.inc(calls);
   modelTokens.inc({ kind: 'prompt' }, promptTokens);
   modelTokens.inc({ kind: 'completion' }, completionTokens);
@@ -274,20 +252,4 @@ function measureTick(action: string, { modelCalls: calls, promptTokens, completi
 
 function same(a: Action, b: Action): boolean {
   return a.name === b.name && a.argument === b.argument;
-}
-
-function costOf(reply: { calls: number; promptTokens: number; completionTokens: number }): TickCost {
-  return {
-    modelCalls: reply.calls,
-    promptTokens: reply.promptTokens,
-    completionTokens: reply.completionTokens,
-  };
-}
-
-function addCost(a: TickCost, b: TickCost): TickCost {
-  return {
-    modelCalls: a.modelCalls + b.modelCalls,
-    promptTokens: a.promptTokens + b.promptTokens,
-    completionTokens: a.completionTokens + b.completionTokens,
-  };
 }

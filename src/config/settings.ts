@@ -50,6 +50,17 @@ const optionalInteger = (min: number, max: number) =>
       .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`))
       .optional(),
   );
+const optionalDecimal = (min: number, max: number) =>
+  z.preprocess(
+    blank,
+    z
+      .string()
+      .trim()
+      .regex(/^\d+(\.\d+)?$/, 'must be a number such as 0.2')
+      .transform(Number)
+      .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`))
+      .optional(),
+  );
 const flag = z.preprocess(
   blank,
   z
@@ -148,6 +159,9 @@ const environment = z.object({
   OPENAI_API_KEY: optionalText,
   MODEL_API_URL: optionalUrl('http:', 'https:'),
   MODEL_NAME: optionalText,
+  MODEL_CONTEXT_TOKENS: integer(2_048, 10_000_000, 16_384),
+  MODEL_MAX_TOKENS: integer(64, 1_000_000, 4_096),
+  MODEL_TEMPERATURE: optionalDecimal(0, 2),
   EMBEDDING_MODEL: optionalText,
 
   SEARCH_PROVIDER: z.preprocess(
@@ -240,6 +254,11 @@ function crossCheck(env: Parsed): string[] {
   if (env.SUPABASE_URL !== undefined && !isPlain(env.SUPABASE_URL)) {
     problems.push('SUPABASE_URL: must hold no user name, password, query or fragment');
   }
+  if (env.MODEL_MAX_TOKENS > env.MODEL_CONTEXT_TOKENS / 2) {
+    problems.push(
+      'MODEL_MAX_TOKENS: must be at most half of MODEL_CONTEXT_TOKENS, which holds the request too',
+    );
+  }
   if (env.MIN_WORKERS > env.MAX_WORKERS) {
     problems.push(`MIN_WORKERS: must not be above MAX_WORKERS (${env.MIN_WORKERS} > ${env.MAX_WORKERS})`);
   }
@@ -323,6 +342,12 @@ function assemble(env: Parsed) {
       apiUrl: agent ? (env.MODEL_API_URL ?? null) : null,
       apiKey: agent ? (env.OPENAI_API_KEY ?? null) : null,
       name: env.MODEL_NAME ?? 'gpt-4o-mini',
+      /** What a request and its reply may have together. */
+      contextTokens: env.MODEL_CONTEXT_TOKENS,
+      /** What a reply may have. */
+      maxTokens: env.MODEL_MAX_TOKENS,
+      /** Null: the endpoint's own. */
+      temperature: env.MODEL_TEMPERATURE ?? null,
       embeddingName: env.EMBEDDING_MODEL ?? null,
     },
     search: {

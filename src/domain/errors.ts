@@ -33,6 +33,11 @@ export const ERROR_KINDS = {
     title: 'The language model refused the credentials, the model name or the request',
     retryHelps: false,
   },
+  model_refused: { title: 'The language model declined to work on the mandate', retryHelps: false },
+  model_context_exceeded: {
+    title: "The mandate is too long for the language model's context",
+    retryHelps: false,
+  },
   model_unparseable: { title: 'The language model gave no usable action', retryHelps: true },
   deadline_exceeded: { title: 'The task ran longer than its deadline', retryHelps: true },
   attempts_exhausted: { title: 'The task failed on every attempt', retryHelps: true },

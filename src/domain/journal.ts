@@ -13,7 +13,7 @@ import { isoTime } from './clock.js';
  * | observation | `tick`, `text`, optional `source`, optional `links`, optional `failed` |
  * | released | `worker_id`, `reason`: the worker handed the task back (drain) |
  * | extended | `ticks`, `max_ticks`, `reservation` |
- * | finished | `status`, `usage`; `exit_reason` and `answer_sha256`, or `error` |
+ * | finished | `status`, `usage`; `exit_reason` and `answer_sha256`, or `error`; optional `unticked` (model use outside ticks) |
  */
 export const JOURNAL_TYPES = [
   'submitted',

@@ -134,6 +134,16 @@ export interface TickCost {
   readonly completionTokens: number;
 }
 
+export const NO_COST: TickCost = { modelCalls: 0, promptTokens: 0, completionTokens: 0 };
+
+export function addCost(a: TickCost, b: TickCost): TickCost {
+  return {
+    modelCalls: a.modelCalls + b.modelCalls,
+    promptTokens: a.promptTokens + b.promptTokens,
+    completionTokens: a.completionTokens + b.completionTokens,
+  };
+}
+
 /** Applies worker steps, in order, to the record that the worker holds. */
 export function workerChange(before: TaskRecord, lease: Lease, steps: readonly WorkerStep[]): TaskChange {
   const folded = foldSteps(before, lease, steps);
@@ -162,12 +172,17 @@ function foldSteps(before: TaskRecord, lease: Lease, steps: readonly WorkerStep[
 }
 
 function addTick(usage: TaskUsage, spent: TickCost): TaskUsage {
-  return {
-    ticks: usage.ticks + 1,
-    modelCalls: usage.modelCalls + spent.modelCalls,
-    promptTokens: usage.promptTokens + spent.promptTokens,
-    completionTokens: usage.completionTokens + spent.completionTokens,
-  };
+  return { ticks: usage.ticks + 1, ...addCost(usage, spent) };
+}
+
+/** What was spent on a tick that never came to be. It is counted, and charged as no tick. */
+function unticked(usage: TaskUsage, spent: TickCost): { usage: TaskUsage; data: object } {
+  const data = Object.values(spent).every((count) => count === 0) ? {} : { unticked: costToJson(spent) };
+  return { usage: { ...usage, ...addCost(usage, spent) }, data };
+}
+
+function costToJson({ modelCalls, promptTokens, completionTokens }: TickCost) {
+  return { model_calls: modelCalls, prompt_tokens: promptTokens, completion_tokens: completionTokens };
 }
 
 function tickData(tick: number, step: Extract<WorkerStep, { kind: 'tick' }>) {
@@ -176,33 +191,37 @@ function tickData(tick: number, step: Extract<WorkerStep, { kind: 'tick' }>) {
     thought: step.action.thought,
     action: step.action.name,
     argument: step.action.argument,
-    model_calls: step.spent.modelCalls,
-    prompt_tokens: step.spent.promptTokens,
-    completion_tokens: step.spent.completionTokens,
+    ...costToJson(step.spent),
   };
 }
 
-/** The end of a task by its worker, with the steps that were not written yet. `result.receipt` is filled in here. */
+/**
+ * The end of a task by its worker, with the steps that were not written yet. `result.receipt` is filled in here. `spent` is
+ * what the model took for a tick that never came to be.
+ */
 export function completion(
   before: TaskRecord,
   lease: Lease,
   steps: readonly WorkerStep[],
   result: Omit<TaskResult, 'receipt'>,
   at: number,
+  spent: TickCost = NO_COST,
 ): TaskChange {
   const folded = foldSteps(before, lease, steps);
-  const record = { ...before, ...folded.record };
+  const rest = unticked(folded.record.usage ?? before.usage, spent);
+  const record = { ...before, ...folded.record, usage: rest.usage };
   const data = {
     status: 'completed',
     exit_reason: result.exitReason,
     answer_sha256: sha256(result.answer),
     usage: usageToJson(record.usage),
+    ...rest.data,
   };
   const done = change(
     before,
     {
       events: [...folded.events, { type: 'finished', at, data }],
-      record: { ...folded.record, status: transition(record.status, 'complete'), finishedAt: at },
+      record: { ...record, status: transition(record.status, 'complete'), finishedAt: at },
       at,
     },
     { lease, ...endOf(record) },
@@ -215,16 +234,17 @@ export function failure(
   before: TaskRecord,
   error: { code: ErrorCode; message: string },
   at: number,
-  worker?: { lease: Lease; steps: readonly WorkerStep[] },
+  worker?: { lease: Lease; steps: readonly WorkerStep[]; spent?: TickCost },
 ): TaskChange {
   const folded = worker ? foldSteps(before, worker.lease, worker.steps) : { events: [], record: before, at };
-  const record = { ...before, ...folded.record };
-  const data = { status: 'error', error, usage: usageToJson(record.usage) };
+  const rest = unticked(folded.record.usage ?? before.usage, worker?.spent ?? NO_COST);
+  const record = { ...before, ...folded.record, usage: rest.usage };
+  const data = { status: 'error', error, usage: usageToJson(record.usage), ...rest.data };
   return change(
     before,
     {
       events: [...folded.events, { type: 'finished', at, data }],
-      record: { ...folded.record, status: transition(record.status, 'fail'), error, finishedAt: at },
+      record: { ...record, status: transition(record.status, 'fail'), error, finishedAt: at },
       at,
     },
     { ...(worker ? { lease: worker.lease } : {}), ...endOf(record) },

@@ -31,6 +31,7 @@ const anyRecord: fc.Arbitrary<TaskRecord> = fc.record({
         fc.record({ id: anyText, url: anyText, title: anyText, retrievedAt: anyTime, sha256: anyText }),
         { maxLength: 3 },
       ),
+      unsupported: fc.array(anyText, { maxLength: 3 }),
       model: anyText,
       receipt: anyText,
     }),

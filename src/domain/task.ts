@@ -64,6 +64,8 @@ export interface TaskResult {
   readonly answer: string;
   readonly exitReason: ExitReason;
   readonly sources: readonly Source[];
+  /** The sentences of the answer that cite no source, as they stand in it. */
+  readonly unsupported: readonly string[];
   /** What produced the answer: a model's name, or `extractive (offline, no model)`. */
   readonly model: string;
   /** Hash of the journal's `finished` entry: the head of the chain that proves this result. Empty while unfinished. */
@@ -158,6 +160,7 @@ export function resultToJson(result: TaskResult) {
       retrieved_at: iso(source.retrievedAt),
       sha256: source.sha256,
     })),
+    unsupported: result.unsupported,
     model: result.model,
     receipt: result.receipt,
   };
@@ -226,6 +229,9 @@ function resultFromJson(json: Json): TaskResult {
       retrievedAt: time(source.retrieved_at) ?? 0,
       sha256: text(source.sha256),
     })),
+    unsupported: Array.isArray(json.unsupported)
+      ? json.unsupported.filter((one) => typeof one === 'string')
+      : [],
     model: text(json.model),
     receipt: text(json.receipt),
   };

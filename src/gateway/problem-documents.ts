@@ -24,6 +24,8 @@ export const HTTP_STATUS: Record<ErrorCode, number | 'task outcome'> = {
   internal: 500,
   model_unavailable: 'task outcome',
   model_rejected: 'task outcome',
+  model_refused: 'task outcome',
+  model_context_exceeded: 'task outcome',
   model_unparseable: 'task outcome',
   deadline_exceeded: 'task outcome',
   attempts_exhausted: 'task outcome',

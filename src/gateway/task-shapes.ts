@@ -40,7 +40,17 @@ class ResultShape {
     description: '`max_ticks`: the budget ended, and this is the best that is known.',
   })
   exit_reason!: string;
-  @ApiProperty({ type: [SourceShape] }) sources!: SourceShape[];
+  @ApiProperty({
+    type: [SourceShape],
+    description: 'The documents that the agent read and the answer cites; all that it read if it cites none.',
+  })
+  sources!: SourceShape[];
+  @ApiProperty({
+    type: [String],
+    description: 'The sentences of the answer that cite no source, as they stand in it.',
+    example: [],
+  })
+  unsupported!: string[];
   @ApiProperty({ description: 'What produced the answer.', example: 'gpt-4o-mini' }) model!: string;
   @ApiProperty({ ...SHA256, description: "Head of the journal's hash chain." }) receipt!: string;
 }

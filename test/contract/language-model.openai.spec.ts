@@ -3,6 +3,7 @@ import { Logger } from '@nestjs/common';
 import { EuglenaError } from '../../src/domain/errors.js';
 import { parseAction } from '../../src/domain/parse-action.js';
 import { OpenAiLanguageModel } from '../../src/ports/language-model/openai-language-model.js';
+import { LIMITS } from '../support/agent-host.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { type ModelScript, type ModelServer, startModelServer } from '../support/model-server.js';
 import { languageModelContract, requestOf, situationOf } from './language-model.contract.js';
@@ -34,7 +35,7 @@ const wellBehaved: ModelScript = ({ body }) => {
 languageModelContract('OpenAI-compatible endpoint', async () => {
   const server = await startModelServer({ script: wellBehaved });
   const model = new OpenAiLanguageModel(
-    { apiUrl: server.url, apiKey: null, name: 'test-model' },
+    { apiUrl: server.url, apiKey: null, name: 'test-model', ...LIMITS },
     new ManualClock(),
     () => 0,
   );
@@ -63,7 +64,11 @@ describe('an OpenAI-compatible endpoint', () => {
   const start = async (script: ModelScript) => {
     server = await startModelServer({ script });
     clock = new PatientClock();
-    model = new OpenAiLanguageModel({ apiUrl: server.url, apiKey: KEY, name: 'test-model' }, clock, () => 0);
+    model = new OpenAiLanguageModel(
+      { apiUrl: server.url, apiKey: KEY, name: 'test-model', ...LIMITS },
+      clock,
+      () => 0,
+    );
   };
   const decide = (signal = new AbortController().signal) => {
     clock.task = signal;
@@ -84,6 +89,7 @@ describe('an OpenAI-compatible endpoint', () => {
     await start(() => ({ action: 'SEARCH', argument: 'a', thought: 'why' }));
     const reply = await decide();
     expect(reply).toEqual({
+      outcome: 'said',
       text: '{"thought":"why","action":"SEARCH","argument":"a"}',
       promptTokens: 100,
       completionTokens: 20,
@@ -136,7 +142,7 @@ describe('an OpenAI-compatible endpoint', () => {
     expect(clock.waits).toEqual([60_000, 60_000]);
   });
 
-  it.each([401, 403, 404, 413])('does not try again after a %i', async (status) => {
+  it.each([401, 403, 404])('does not try again after a %i', async (status) => {
     await start(() => ({ status, body: { error: { message: `Incorrect API key provided: ${KEY}` } } }));
     const error = await failure();
     expect(error).toMatchObject({ code: 'model_rejected', message: expect.stringContaining(String(status)) });
@@ -187,7 +193,11 @@ describe('an OpenAI-compatible endpoint', () => {
     const reason = new Error('lease lost');
     await start(() => ({ status: 503 }));
     const waiting = new ManualClock();
-    const other = new OpenAiLanguageModel({ apiUrl: server.url, apiKey: null, name: 'm' }, waiting, () => 0);
+    const other = new OpenAiLanguageModel(
+      { apiUrl: server.url, apiKey: null, name: 'm', ...LIMITS },
+      waiting,
+      () => 0,
+    );
     const sleep = waiting.sleep.bind(waiting);
     waiting.sleep = (ms, signal) => {
       const slept = sleep(ms, signal);
@@ -226,14 +236,75 @@ describe('an OpenAI-compatible endpoint', () => {
   });
 
   it.each([
-    ['a refusal', { refusal: 'I cannot help with that.' }],
-    ['no text', { text: '' }],
-    ['a reply cut at its length limit', { text: 'ACTION: EXIT half an ans', finishReason: 'length' }],
-  ])('takes %s for a reply without an action', async (_what, said) => {
+    ['no text', { text: '' }, 'said'],
+    ['a cut reply', { text: 'ACTION: EXIT half an ans', finishReason: 'length' }, 'cut'],
+    ['a refusal', { refusal: 'I cannot help with that.' }, 'refused'],
+    ['a filtered reply', { text: 'ACTION: EXIT it', finishReason: 'content_filter' }, 'refused'],
+    [
+      'a filtered request',
+      { status: 400, body: { error: { code: 'content_filter', message: 'no' } } },
+      'refused',
+    ],
+  ])('takes %s for no action', async (_what, said, outcome) => {
     await start(() => said);
     const reply = await decide();
-    expect(reply).toMatchObject({ text: '', calls: 1 });
+    expect(reply).toMatchObject({ outcome, text: '', calls: 1 });
     expect(parseAction(reply.text).kind).toBe('unparseable');
+  });
+
+  it.each([
+    [400, { error: { code: 'context_length_exceeded', message: 'too much', param: 'messages' } }],
+    [
+      400,
+      {
+        error: {
+          message: "This model's maximum context length is 8192 tokens. However, you requested 9000.",
+        },
+      },
+    ],
+    [400, { object: 'error', message: "This model's maximum context length is 4096 tokens", code: 400 }],
+    [400, { error: { code: 400, message: 'the request exceeds the available context size' } }],
+    [500, { error: { code: 500, message: 'try again', type: 'exceed_context_size_error' } }],
+    [422, { error: 'Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096' }],
+    [400, { error: { message: 'Please reduce the length of the messages or completion.' } }],
+    [400, { error: { message: 'prompt is too long: 213462 tokens > 200000 maximum' } }],
+    [413, {}],
+    [200, { error: 'The initial prompt is greater than the context length' }],
+  ])('knows by a %i that the request is too long: %j', async (status, body) => {
+    await start(() => ({ status, body }));
+    expect(await decide()).toMatchObject({ outcome: 'too_long', text: '', calls: 1 });
+  });
+
+  it('names limit and temperature as the endpoint understands them, and remembers how', async () => {
+    await start(({ body }) => {
+      const refuse = (message: string) => ({ status: 400, body: { error: { message } } });
+      if ('max_tokens' in body) return refuse("'max_tokens' is not supported; use 'max_completion_tokens'.");
+      if ('temperature' in body) return refuse("'temperature' does not support 0.2 with this model.");
+      return { action: 'EXIT', argument: 'ok' };
+    });
+    await model.close();
+    const endpoint = { apiUrl: server.url, apiKey: KEY, name: 'm', ...LIMITS, temperature: 0.2 };
+    model = new OpenAiLanguageModel(endpoint, clock, () => 0);
+    expect(await decide()).toMatchObject({ calls: 3 });
+    expect(server.calls[0]?.body).toMatchObject({ max_tokens: 4_096, temperature: 0.2 });
+    expect(server.calls[2]?.body).toMatchObject({
+      max_completion_tokens: 4_096,
+      response_format: { type: 'json_schema' },
+    });
+    expect(await decide()).toMatchObject({ calls: 1 });
+  });
+
+  it('leaves room for the reply, and counts tokens of any text in little time', async () => {
+    await start(() => 'hang');
+    expect(model.roomTokens).toBe(12_288);
+    expect(model.countTokens('How does Euglena gracilis swim?')).toBe(9);
+    expect(model.countTokens('<|endoftext|>')).toBeGreaterThan(1);
+    const begin = performance.now();
+    for (const text of ['a', ' ', '\u6f22', '\ud83e\udda0', '\ud800']) {
+      const count = model.countTokens(text.repeat(100_000));
+      expect(count).toBeLessThanOrEqual(Buffer.byteLength(text) * 100_000);
+    }
+    expect(performance.now() - begin).toBeLessThan(3_000);
   });
 
   it.each([

@@ -93,7 +93,7 @@ export class Tasks {
 
   /** The end by the worker, with an answer. */
   end({ record, lease }: Work, answer = '42'): TaskChange {
-    const result = { answer, exitReason: 'answered', sources: [], model: 'none' } as const;
+    const result = { answer, exitReason: 'answered', sources: [], unsupported: [], model: 'none' } as const;
     return completion(record, lease, [], result, this.now());
   }
 

@@ -25,6 +25,9 @@ import { temporaryDataDir } from './data-dir.js';
 import { eventually } from './eventually.js';
 import { ManualClock } from './manual-clock.js';
 
+/** What a model under test is asked with. */
+export const LIMITS = { contextTokens: 16_384, maxTokens: 4_096, temperature: null } as const;
+
 /** The documents that agents under test can find and read. */
 const DOCUMENTS = {
   'euglena.md':
@@ -72,7 +75,7 @@ export class AgentHost {
     const corpus = new Corpus(folder.documents);
     this.webSearch = new CorpusWebSearch(corpus);
     this.pageReader = new CorpusPageReader(corpus);
-    const endpoint = { apiUrl: modelUrl, apiKey: null, name: 'scripted' };
+    const endpoint = { apiUrl: modelUrl, apiKey: null, name: 'scripted', ...LIMITS };
     this.model =
       modelUrl === null ? new ExtractiveLanguageModel() : new OpenAiLanguageModel(endpoint, clock, () => 0);
   }

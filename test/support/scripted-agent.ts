@@ -31,7 +31,13 @@ export async function claimTask(store: TaskStore, id: string): Promise<{ record:
 export async function claimAndAnswer(store: TaskStore, id: string, ticks = 1): Promise<TaskRecord> {
   const { record, lease } = await claimTask(store, id);
   const steps = Array.from({ length: ticks }, () => tickStep());
-  const result = { answer: 'It is so.', exitReason: 'answered', sources: [], model: 'scripted' } as const;
+  const result = {
+    answer: 'It is so.',
+    exitReason: 'answered',
+    sources: [],
+    unsupported: [],
+    model: 'scripted',
+  } as const;
   const change = completion(record, lease, steps, result, Date.now());
   const { kind } = await store.commit(change);
   if (kind !== 'committed') throw new Error(`not ended but ${kind}`);

@@ -1,4 +1,5 @@
 import { ACTION_NAMES } from '../../domain/action.js';
+import { type ReplyOutcome } from './language-model.port.js';
 
 /** How strictly the endpoint is asked for JSON, strictest first. Not every compatible endpoint knows every way. */
 export const REPLY_FORMATS = ['json_schema', 'json_object', 'none'] as const;
@@ -24,6 +25,7 @@ export function responseFormat(format: ReplyFormat, mustExit: boolean) {
 }
 
 export interface Completion {
+  readonly outcome: Exclude<ReplyOutcome, 'too_long'>;
   readonly text: string;
   readonly promptTokens: number;
   readonly completionTokens: number;
@@ -32,21 +34,28 @@ export interface Completion {
 const TOKENS_MAX = 100_000_000;
 
 /**
- * Reads a chat completion as it came over the wire; null when it is none. The text is empty when the model refused, said
- * nothing, or was cut at its length limit: a cut reply must not be acted on.
+ * Reads a chat completion as it came over the wire; null when it is none. There is a text only where the model said all that
+ * it wanted to: a reply that was cut at its length limit must not be acted on.
  */
 export function readCompletion(answer: unknown): Completion | null {
   if (!isObject(answer) || !Array.isArray(answer.choices)) return null;
   const choice: unknown = answer.choices[0];
   if (!isObject(choice) || !isObject(choice.message)) return null;
   const usage = isObject(answer.usage) ? answer.usage : {};
-  const whole = choice.finish_reason !== 'length' && choice.finish_reason !== 'content_filter';
-  const { content } = choice.message;
+  const { content, refusal } = choice.message;
+  const outcome = outcomeOf(choice.finish_reason, refusal);
   return {
-    text: whole && typeof content === 'string' ? content : '',
+    outcome,
+    text: outcome === 'said' && typeof content === 'string' ? content : '',
     promptTokens: tokens(usage.prompt_tokens),
     completionTokens: tokens(usage.completion_tokens),
   };
+}
+
+function outcomeOf(finishReason: unknown, refusal: unknown): Completion['outcome'] {
+  if (finishReason === 'content_filter' || finishReason === 'refusal') return 'refused';
+  if (typeof refusal === 'string' && refusal.trim() !== '') return 'refused';
+  return finishReason === 'length' ? 'cut' : 'said';
 }
 
 function tokens(value: unknown): number {

@@ -1,3 +1,5 @@
+import { sentencesIn } from '../../domain/sentences.js';
+
 /** A sentence as it can be quoted, with what the document says around it. */
 export interface Sentence {
   readonly text: string;
@@ -7,11 +9,6 @@ export interface Sentence {
   /** Number of its paragraph or list within the document. */
   readonly block: number;
 }
-
-// Not Intl.Segmenter: its time grows with the square of a paragraph's length.
-const SENTENCE_END = /(?<=[.!?…][)\]"'’”]?) (?=[\p{Lu}\p{Lo}\p{N}"'(“‘[])|(?<=[。！？])/u;
-const ABBREVIATION =
-  /(?:^|[\s(])(?:e\.g|i\.e|etc|vs|cf|Dr|Mr|Mrs|Ms|Prof|St|No|Fig|approx|Inc|Ltd|Co|[A-Z])\.$/;
 
 /**
  * The sentences of a Markdown or plain text, cleaned of its markup. Code, headings, table heads and lists of links are no
@@ -59,7 +56,7 @@ class DocumentReader {
     this.lines = [];
     if (text === '' || (this.kind === 'item' && links > 0.6)) return;
     const context = this.kind === 'item' ? `${this.heading} ${this.intro}` : this.heading;
-    for (const sentence of split(text)) {
+    for (const sentence of sentencesIn(text)) {
       this.sentences.push({ text: sentence, context, kind: this.kind, block: this.block });
     }
     if (this.kind === 'prose') this.intro = text.endsWith(':') ? text : '';
@@ -134,17 +131,4 @@ const ENTITIES: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"'
 function linkShare(markdown: string): number {
   const links = [...markdown.matchAll(LINK)].reduce((sum, link) => sum + link[0].length, 0);
   return markdown === '' ? 0 : links / markdown.length;
-}
-
-function split(text: string): string[] {
-  const sentences: string[] = [];
-  let open = '';
-  for (const part of text.split(SENTENCE_END)) {
-    open = open === '' ? part : `${open} ${part}`;
-    if (ABBREVIATION.test(part)) continue;
-    sentences.push(open);
-    open = '';
-  }
-  if (open !== '') sentences.push(open);
-  return sentences;
 }

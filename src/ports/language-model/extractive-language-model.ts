@@ -22,12 +22,17 @@ const ADDRESS = /\bhttps?:\/\/[^\s<>"'`()[\]{}]*[^\s<>"'`()[\]{}.,;:!?]/gi;
  */
 export class ExtractiveLanguageModel implements LanguageModel {
   readonly name = 'extractive (offline, no model)';
+  readonly roomTokens = Infinity;
 
   async decide({ situation, signal }: ModelRequest): Promise<ModelReply> {
     signal.throwIfAborted();
     const { name, argument, thought } = nextAction(situation);
     const text = JSON.stringify({ thought, action: name, argument });
-    return { text, promptTokens: 0, completionTokens: 0, calls: 1 };
+    return { outcome: 'said', text, promptTokens: 0, completionTokens: 0, calls: 1 };
+  }
+
+  countTokens(text: string): number {
+    return text.length;
   }
 
   async ping(): Promise<void> {}

@@ -1,3 +1,4 @@
+import { type ErrorCode, EuglenaError } from '../../domain/errors.js';
 import { type ChatMessage, type Situation } from '../../domain/situation.js';
 
 export const LANGUAGE_MODEL = Symbol('LanguageModel');
@@ -11,8 +12,15 @@ export interface ModelRequest {
   readonly signal: AbortSignal;
 }
 
+/**
+ * `said`: whatever the model said. `cut`: the reply reached its length limit, so there is no text that could be acted on.
+ * `refused`: the model, or a filter before or behind it, declines. `too_long`: the request does not fit the context.
+ */
+export type ReplyOutcome = 'said' | 'cut' | 'refused' | 'too_long';
+
 export interface ModelReply {
-  /** What the model said, unparsed; untrusted. */
+  readonly outcome: ReplyOutcome;
+  /** What the model said, unparsed; untrusted. Empty unless the outcome is `said`. */
   readonly text: string;
   readonly promptTokens: number;
   readonly completionTokens: number;
@@ -20,13 +28,30 @@ export interface ModelReply {
   readonly calls: number;
 }
 
+/** There is no reply: `model_unavailable` or `model_rejected`. */
+export class ModelFailure extends EuglenaError {
+  constructor(
+    code: Extract<ErrorCode, 'model_unavailable' | 'model_rejected'>,
+    detail: string,
+    /** Requests it took. */
+    readonly calls: number,
+    options: { retryAfterSeconds?: number } = {},
+  ) {
+    super(code, detail, options);
+  }
+}
+
 /**
- * Decides the next action. Retries what is worth retrying within its own budget, then rejects with {@link EuglenaError}
- * `model_unavailable` or `model_rejected`; rejects with the signal's reason when aborted.
+ * Decides the next action. Retries what is worth retrying within its own budget, then rejects with {@link ModelFailure};
+ * rejects with the signal's reason when aborted.
  */
 export interface LanguageModel {
   /** Shown to users in `result.model`. */
   readonly name: string;
+  /** How many tokens the messages of a request may have. */
+  readonly roomTokens: number;
+  /** How many tokens a text has. Where the model's own tokenizer is not known, that of a usual one. */
+  countTokens(text: string): number;
   decide(request: ModelRequest): Promise<ModelReply>;
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -2,16 +2,16 @@ import { Logger } from '@nestjs/common';
 import OpenAI, { APIError } from 'openai';
 import { Agent } from 'undici';
 import { type Clock } from '../../domain/clock.js';
-import { EuglenaError } from '../../domain/errors.js';
+import { type Completion, readCompletion, responseFormat } from './chat-completion.js';
 import {
-  type Completion,
-  readCompletion,
-  REPLY_FORMATS,
-  type ReplyFormat,
-  responseFormat,
-} from './chat-completion.js';
-import { type LanguageModel, type ModelReply, type ModelRequest } from './language-model.port.js';
+  type LanguageModel,
+  ModelFailure,
+  type ModelReply,
+  type ModelRequest,
+} from './language-model.port.js';
 import { retryAfterMs, retryHelps, retryWait } from './model-retry.js';
+import { type Dialect, saysFiltered, saysTooLong, simplerDialect, USUAL_DIALECT } from './request-dialect.js';
+import { countTokens } from './token-count.js';
 import { undiciFetch } from './undici-fetch.js';
 
 export interface ModelEndpoint {
@@ -20,10 +20,17 @@ export interface ModelEndpoint {
   /** Null for endpoints that ask for none. */
   readonly apiKey: string | null;
   readonly name: string;
+  /** What request and reply may have together, in tokens. */
+  readonly contextTokens: number;
+  /** What a reply may have, in tokens. */
+  readonly maxTokens: number;
+  /** From 0 to 2; null: the endpoint's own. */
+  readonly temperature: number | null;
 }
 
 const OPENAI_URL = 'https://api.openai.com/v1';
 const RESPONSE_MAX_BYTES = 1_048_576;
+const COMPLAINT_MAX_CHARS = 4_000;
 const TRIES = 5;
 const CALL_TIMEOUT_MS = 120_000;
 /** Between two parts of a response that has begun. */
@@ -35,7 +42,10 @@ type Attempt =
   | { readonly kind: 'answer'; readonly completion: Completion }
   /** `what` is for the log and the user: a status, never the endpoint's own words. */
   | { readonly kind: 'failed'; readonly what: string; readonly toldMs: number | null }
-  | { readonly kind: 'rejected'; readonly status: number; readonly formatMayBeWhy: boolean };
+  /** `complaint` is the endpoint's own words. */
+  | { readonly kind: 'rejected'; readonly status: number; readonly complaint: string }
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'too_long' };
 
 /** A model behind OpenAI's chat completions protocol: OpenAI itself, vLLM, Ollama, llama.cpp, LM Studio and the like. */
 export class OpenAiLanguageModel implements LanguageModel {
@@ -43,17 +53,18 @@ export class OpenAiLanguageModel implements LanguageModel {
   private readonly log = new Logger('LanguageModel');
   private readonly agent = new Agent({ headersTimeout: CALL_TIMEOUT_MS, bodyTimeout: IDLE_TIMEOUT_MS });
   private readonly client: OpenAI;
-  /** The strictest format that the endpoint is not known to refuse. */
-  private format: ReplyFormat = 'json_schema';
-  private formatWorks = false;
+  readonly roomTokens: number;
+  private dialect = USUAL_DIALECT;
+  private dialectWorks = false;
 
   constructor(
-    endpoint: ModelEndpoint,
+    private readonly endpoint: ModelEndpoint,
     private readonly clock: Clock,
     /** From 0 to below 1; spreads the retries. */
     private readonly random: () => number,
   ) {
     this.name = endpoint.name;
+    this.roomTokens = endpoint.contextTokens - endpoint.maxTokens;
     this.client = new OpenAI({
       baseURL: endpoint.apiUrl ?? OPENAI_URL,
       apiKey: endpoint.apiKey ?? 'none',
@@ -67,26 +78,33 @@ export class OpenAiLanguageModel implements LanguageModel {
 
   async decide(request: ModelRequest): Promise<ModelReply> {
     const deadline = this.clock.now() + TOTAL_BUDGET_MS;
-    let format = this.format;
+    let { dialect } = this;
     let tries = 0;
     for (let calls = 1; ; calls += 1) {
       request.signal.throwIfAborted();
-      const attempt = await this.attempt(request, format, deadline);
+      const attempt = await this.attempt(request, dialect, deadline);
       if (attempt.kind === 'answer') {
-        this.format = format;
-        this.formatWorks = true;
+        this.dialect = dialect;
+        this.dialectWorks = true;
         return { ...attempt.completion, calls };
+      }
+      if (attempt.kind === 'refused' || attempt.kind === 'too_long') {
+        return { outcome: attempt.kind, text: '', promptTokens: 0, completionTokens: 0, calls };
       }
       if (attempt.kind === 'failed') {
         tries += 1;
-        await this.waitForNextTry(attempt, tries, deadline, request.signal);
+        await this.waitForNextTry(attempt, { tries, calls, deadline }, request.signal);
         continue;
       }
-      const simpler = REPLY_FORMATS[REPLY_FORMATS.indexOf(format) + 1];
-      if (!attempt.formatMayBeWhy || simpler === undefined) throw rejection(attempt.status);
-      this.log.debug(`The model endpoint answered ${attempt.status} to ${format}; trying ${simpler}`);
-      format = simpler;
+      const simpler = simplerDialect(dialect, attempt.status, attempt.complaint, this.dialectWorks);
+      if (simpler === null) throw rejection(attempt.status, calls);
+      this.log.debug(`The model endpoint answered ${attempt.status}; asking more simply`);
+      dialect = simpler;
     }
+  }
+
+  countTokens(text: string): number {
+    return countTokens(text);
   }
 
   /** Whether a model answers is no matter of readiness: each decision retries for itself, and asking would cost. */
@@ -96,7 +114,7 @@ export class OpenAiLanguageModel implements LanguageModel {
     await this.agent.destroy();
   }
 
-  private async attempt(request: ModelRequest, format: ReplyFormat, deadline: number): Promise<Attempt> {
+  private async attempt(request: ModelRequest, dialect: Dialect, deadline: number): Promise<Attempt> {
     const call = new AbortController();
     const abort = () => call.abort();
     request.signal.addEventListener('abort', abort, { once: true });
@@ -107,12 +125,15 @@ export class OpenAiLanguageModel implements LanguageModel {
         {
           model: this.name,
           messages: [...request.messages],
-          ...responseFormat(format, request.situation.mustExit),
+          ...responseFormat(dialect.format, request.situation.mustExit),
+          ...this.limits(dialect),
         },
         { signal: call.signal },
       );
       const completion = readCompletion(answer);
       if (completion !== null) return { kind: 'answer', completion };
+      if (saysTooLong(complaintOf((answer as { error?: unknown } | null)?.error)))
+        return { kind: 'too_long' };
       return { kind: 'failed', what: 'an answer that is no chat completion', toldMs: null };
     } catch (error) {
       request.signal.throwIfAborted();
@@ -129,28 +150,35 @@ export class OpenAiLanguageModel implements LanguageModel {
     if (!(error instanceof APIError) || status === undefined) {
       return { kind: 'failed', what: 'no readable answer', toldMs: null };
     }
+    const complaint = complaintOf(error.error ?? error.message);
+    if (status === 413 || saysTooLong(complaint)) return { kind: 'too_long' };
+    if (saysFiltered(complaint)) return { kind: 'refused' };
     if (retryHelps(status)) {
       const header = (error.headers as Headers | undefined)?.get('retry-after');
       return { kind: 'failed', what: `status ${status}`, toldMs: retryAfterMs(header, this.clock.now()) };
     }
-    // Not every endpoint puts its reason where the SDK looks, so the first refusals may be about the format as well.
-    const refused = status === 400 || status === 422;
-    const named = /response_format|json_schema|json_object|structured output/i.test(error.message);
-    const formatMayBeWhy = named ? refused || status === 404 : refused && !this.formatWorks;
-    return { kind: 'rejected', status, formatMayBeWhy };
+    return { kind: 'rejected', status, complaint };
+  }
+
+  private limits({ cap, temperature }: Dialect) {
+    const { maxTokens, temperature: chosen } = this.endpoint;
+    return {
+      ...(cap === 'none' ? {} : { [cap]: maxTokens }),
+      ...(chosen === null || !temperature ? {} : { temperature: chosen }),
+    };
   }
 
   private async waitForNextTry(
     failed: Extract<Attempt, { kind: 'failed' }>,
-    tries: number,
-    deadline: number,
+    { tries, calls, deadline }: { tries: number; calls: number; deadline: number },
     signal: AbortSignal,
   ): Promise<void> {
     const wait = retryWait(tries, failed.toldMs, this.random);
     if (tries >= TRIES || this.clock.now() + wait >= deadline) {
-      throw new EuglenaError(
+      throw new ModelFailure(
         'model_unavailable',
         `The model endpoint gave no answer in ${tries} ${tries === 1 ? 'try' : 'tries'}; the last one: ${failed.what}.`,
+        calls,
         failed.toldMs === null ? {} : { retryAfterSeconds: Math.ceil(failed.toldMs / 1_000) },
       );
     }
@@ -159,7 +187,12 @@ export class OpenAiLanguageModel implements LanguageModel {
   }
 }
 
-function rejection(status: number): EuglenaError {
+function complaintOf(error: unknown): string {
+  const text = typeof error === 'string' ? error : (JSON.stringify(error) ?? '');
+  return text.slice(0, COMPLAINT_MAX_CHARS);
+}
+
+function rejection(status: number, calls: number): ModelFailure {
   const why: Record<number, string> = {
     400: 'it does not accept the request',
     401: 'it does not accept the API key',
@@ -167,8 +200,9 @@ function rejection(status: number): EuglenaError {
     404: 'it does not know the model or the path',
     422: 'it does not accept the request',
   };
-  return new EuglenaError(
+  return new ModelFailure(
     'model_rejected',
     `The model endpoint answered ${status}: ${why[status] ?? 'it does not serve this request'}.`,
+    calls,
   );
 }
