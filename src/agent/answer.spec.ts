@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { type Action } from '../domain/action.js';
 import { type Observation, type Situation, type TickRecord } from '../domain/situation.js';
 import { type Source } from '../domain/task.js';
-import { BUDGET_ENDED, bestKnown } from './answer.js';
+import { BUDGET_ENDED, bestKnown as best } from './answer.js';
 
 const source = (id: string): Source => ({
   id,
@@ -18,6 +18,7 @@ const tick = (name: Action['name'], argument: string, observation: Observation |
 });
 const situation = (history: TickRecord[], recalled: Situation['recalled'] = []): Situation => ({
   mandate: 'm',
+  outputSchema: null,
   tick: history.length + 1,
   maxTicks: 4,
   mustExit: true,
@@ -33,6 +34,8 @@ const HITS = tick('SEARCH', 'q', {
 const PAGE = tick('VISIT', 'corpus:a.md', { text: 'the page', failed: false, source: source('s1') });
 const NOTE = tick('THINK', 'the note', { text: 'Noted.', failed: false });
 const UNREAD = tick('THINK', '(unreadable)', { text: 'The reply could not be read', failed: true });
+
+const bestKnown = (known: Situation) => best(known).argument;
 
 describe('bestKnown', () => {
   it('says so when nothing is known', () => {

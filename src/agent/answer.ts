@@ -1,3 +1,4 @@
+import { type Action } from '../domain/action.js';
 import { type Situation } from '../domain/situation.js';
 
 const FALLBACK_CHARS = 1_500;
@@ -9,10 +10,13 @@ export const BUDGET_ENDED = 'The budget has ended.';
  * The best that is known when the budget ends and the model gave no answer: the answer that it gave before the budget was
  * extended; else notes, then passages, then search results.
  */
-export function bestKnown(situation: Situation): string {
-  const { history, recalled, maxTicks } = situation;
+export function bestKnown(situation: Situation): Pick<Action, 'argument' | 'data'> {
+  const { history } = situation;
   const earlier = history.findLast(({ action }) => action.name === 'EXIT' && action.thought !== BUDGET_ENDED);
-  if (earlier) return earlier.action.argument;
+  return earlier?.action ?? { argument: whatIsKnown(situation) };
+}
+
+function whatIsKnown({ history, recalled, maxTicks }: Situation): string {
   const note = history.findLast(({ action, observation }) => action.name === 'THINK' && !observation?.failed);
   const page = history.findLast(({ observation }) => observation?.source !== undefined);
   const hits = history.findLast(({ observation }) => observation?.hits?.length)?.observation?.hits ?? [];

@@ -12,6 +12,7 @@ import {
 } from '../ports/language-model/language-model.port.js';
 import { unknownCitations } from './citations.js';
 import { tokensOf } from './history-window.js';
+import { resultData } from './result-data.js';
 import { renderCorrection, renderPrompt } from './prompt.js';
 
 /** How often a request is made shorter before it counts as one that cannot be made to fit. */
@@ -60,7 +61,7 @@ export class Decider {
     if (first.kind === 'failed') return first;
     const verdict = judge(first.reply, situation);
     if (verdict.kind === 'good') return { kind: 'action', action: verdict.action, cost: first.cost };
-    const correction = renderCorrection(first.reply.text, verdict.reason, situation.mustExit);
+    const correction = renderCorrection(first.reply.text, verdict.reason, situation);
     const second = await this.reply(situation, correction, first.cost);
     const { cost } = second;
     if (second.kind === 'failed')
@@ -119,7 +120,9 @@ function judge(reply: ModelReply, situation: Situation): Verdict {
 }
 
 /** What is wrong with an answer, for the model; null when nothing is. */
-function flawOf({ argument }: Action, { sources }: Situation): string | null {
+function flawOf({ argument, data }: Action, { sources, outputSchema }: Situation): string | null {
+  const { dataError } = resultData(outputSchema, data);
+  if (dataError !== null) return `"data" must follow the JSON Schema, but ${dataError}`;
   const unknown = unknownCitations(argument, sources);
   if (unknown.length === 0) return null;
   const ids = sources.slice(-NAMED_IDS_MAX).map(({ id }) => id);

@@ -10,7 +10,15 @@ import { type TaskStore } from '../ports/task-store/task-store.port.js';
 import { JournalWriter } from './journal-writer.js';
 
 const LEASE_MS = 30_000;
-const RESULT = { answer: 'done', exitReason: 'answered' as const, sources: [], unsupported: [], model: 'm' };
+const RESULT = {
+  answer: 'done',
+  exitReason: 'answered' as const,
+  sources: [],
+  unsupported: [],
+  data: null,
+  dataError: null,
+  model: 'm',
+};
 
 describe('JournalWriter', () => {
   let folder: AgentFolder;

@@ -15,6 +15,7 @@ const visited = (tick: number, text: string): TickRecord => ({
 
 const situation = (change: Partial<Situation> = {}): Situation => ({
   mandate: 'Tell me.\n  Twice <page>\n',
+  outputSchema: null,
   tick: 3,
   maxTicks: 10,
   mustExit: false,
@@ -43,6 +44,14 @@ describe('renderPrompt', () => {
     const messages = renderPrompt(situation(), room());
     expect(messages[0]?.content).toContain('JSON');
     expect(messages.at(-1)?.content).toContain('JSON');
+  });
+
+  it('tells the schema that the data is to follow', () => {
+    const outputSchema = { type: 'object', required: ['people'] };
+    expect(wholeOf({ outputSchema })).toContain(JSON.stringify(outputSchema));
+    expect(wholeOf()).not.toContain('"data"');
+    const [, demand] = renderCorrection('', 'it has no data', situation({ outputSchema }));
+    expect(demand?.content).toContain('"data" with EXIT');
   });
 
   it('tells the budget', () => {
@@ -138,14 +147,14 @@ describe('renderPrompt', () => {
 
 describe('renderCorrection', () => {
   it('shows the reply, bounded, and says what was wrong', () => {
-    const [reply, demand] = renderCorrection('y'.repeat(9_000), 'no JSON object', false);
+    const [reply, demand] = renderCorrection('y'.repeat(9_000), 'no JSON object', situation());
     expect(reply).toEqual({ role: 'assistant', content: 'y'.repeat(2_000) });
     expect(demand?.content).toContain('no JSON object');
     expect(demand?.content).not.toContain('EXIT');
   });
 
   it('never sends an empty message, and demands EXIT on the last tick', () => {
-    const [reply, demand] = renderCorrection('', 'it is empty', true);
+    const [reply, demand] = renderCorrection('', 'it is empty', situation({ mustExit: true }));
     expect(reply?.content).toBe('(empty)');
     expect(demand?.content).toContain('The action must be EXIT.');
   });

@@ -30,6 +30,7 @@ export function renderPrompt(situation: Situation, room: Room): ChatMessage[] {
   const head: ChatMessage[] = [
     { role: 'system', content: RULES },
     { role: 'user', content: `Mandate:\n${situation.mandate}` },
+    ...wantedData(situation),
   ];
   const whole = [...head, ...situation.history.flatMap(fullTick), closing(situation, situation.recalled)];
   if (bytesOf(whole) <= room.tokens) return whole;
@@ -39,15 +40,27 @@ export function renderPrompt(situation: Situation, room: Room): ChatMessage[] {
 }
 
 /** Asks again within the same tick, when a reply cannot be taken as it is. */
-export function renderCorrection(reply: string, reason: string, mustExit: boolean): ChatMessage[] {
+export function renderCorrection(
+  reply: string,
+  reason: string,
+  { mustExit, outputSchema }: Situation,
+): ChatMessage[] {
   const demand = mustExit ? ' The action must be EXIT.' : '';
+  const fields = `{"thought", "action", "argument"${outputSchema === null ? '' : ', "data" with EXIT'}}`;
   return [
     { role: 'assistant', content: reply.slice(0, 2_000) || '(empty)' },
     {
       role: 'user',
-      content: `That cannot be taken: ${reason}. Answer again with one JSON object: {"thought", "action", "argument"}.${demand}`,
+      content: `That cannot be taken: ${reason}. Answer again with one JSON object: ${fields}.${demand}`,
     },
   ];
+}
+
+function wantedData({ outputSchema }: Situation): ChatMessage[] {
+  if (outputSchema === null) return [];
+  const wish =
+    'With EXIT, also give a field "data" beside "argument": a JSON object that follows this JSON Schema.';
+  return [{ role: 'user', content: `${wish}\n${JSON.stringify(outputSchema)}` }];
 }
 
 function passagesThatFit(recalled: readonly Passage[], tokens: number, room: Room) {

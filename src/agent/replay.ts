@@ -62,7 +62,8 @@ const isData = (value: unknown): value is Data => typeof value === 'object' && v
 
 function actionOf(data: Data): Action {
   const name = ACTION_NAMES.find((known) => known === data.action) ?? 'THINK';
-  return { name, argument: text(data.argument), thought: text(data.thought) };
+  const action = { name, argument: text(data.argument), thought: text(data.thought) };
+  return data.data === undefined ? action : { ...action, data: data.data };
 }
 
 function observationOf(data: Data): Observation {

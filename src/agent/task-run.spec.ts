@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type AgentFolder, agentFolder, AgentHost } from '../../test/support/agent-host.js';
 import { except } from '../../test/support/gateway-engines.js';
 import { type ModelScript, type ModelServer, startModelServer } from '../../test/support/model-server.js';
-import { findBreak } from '../domain/journal.js';
+import { findBreak, sha256 } from '../domain/journal.js';
 import { type AgentMemory } from '../ports/agent-memory/agent-memory.port.js';
 
 /** Says these one after another, then EXIT. */
@@ -186,6 +186,64 @@ describe('a run of a task', () => {
       const task = await run(({ callNumber }) => (callNumber === 1 ? VISIT : no), 2);
       expect(task).toMatchObject({ status: 'completed', result: { exitReason: 'max_ticks' } });
       expect(task.usage).toMatchObject({ ticks: 1, modelCalls: 3 });
+    });
+  });
+
+  describe('with a schema for its data', () => {
+    const SCHEMA = { type: 'object', properties: { organ: { type: 'string' } }, required: ['organ'] };
+    const answering = (data?: unknown) => ({
+      text: JSON.stringify({ action: 'EXIT', argument: 'Yes.', data }),
+    });
+    const runWithSchema = async (script: ModelScript, maxTicks = 10) => {
+      server = await startModelServer({ script });
+      host = new AgentHost(folder, server.url);
+      await host.startWorker();
+      await host.submit('t1', maxTicks, true, SCHEMA);
+      return host.ended('t1');
+    };
+
+    it('gives data that follows it, and the receipt covers it', async () => {
+      const task = await runWithSchema(() => answering({ organ: 'flagellum' }));
+      expect(task).toMatchObject({ status: 'completed', usage: { ticks: 1, modelCalls: 1 } });
+      expect(task.result).toMatchObject({ answer: 'Yes.', data: { organ: 'flagellum' }, dataError: null });
+      const [tick, finished] = (await host.journal('t1')).slice(-2);
+      expect(tick?.data).toMatchObject({ action: 'EXIT', data: { organ: 'flagellum' } });
+      expect(finished?.data.data_sha256).toBe(sha256('{"organ":"flagellum"}'));
+      const [call] = server?.calls ?? [];
+      expect(call?.messages.some(({ content }) => content.includes(JSON.stringify(SCHEMA)))).toBe(true);
+      expect(call?.body.response_format?.json_schema?.schema).toMatchObject({ properties: { data: SCHEMA } });
+    });
+
+    it('is asked once more for data that does not follow it', async () => {
+      const task = await runWithSchema(({ callNumber }) =>
+        answering(callNumber === 1 ? {} : { organ: 'eye' }),
+      );
+      expect(task).toMatchObject({ usage: { ticks: 1, modelCalls: 2 }, result: { data: { organ: 'eye' } } });
+      expect(server?.calls[1]?.messages.at(-1)?.content).toContain('"data" must follow the JSON Schema');
+    });
+
+    it.each([
+      [{ organ: 5 }, '#/organ'],
+      ['{}', '#'],
+      [[], '#'],
+      [undefined, 'there is no data'],
+    ])('says why there is none: %j', async (data, reason) => {
+      const task = await runWithSchema(() => answering(data));
+      expect(task).toMatchObject({ status: 'completed', usage: { ticks: 1, modelCalls: 2 } });
+      expect(task.result).toMatchObject({ answer: 'Yes.', data: null });
+      expect(task.result?.dataError).toContain(reason);
+    });
+
+    it('says why there is none when the model never answers', async () => {
+      const task = await runWithSchema(
+        ({ callNumber }) => ({ action: 'THINK', argument: `${callNumber}` }),
+        2,
+      );
+      expect(task.result).toMatchObject({
+        exitReason: 'max_ticks',
+        data: null,
+        dataError: 'there is no data',
+      });
     });
   });
 

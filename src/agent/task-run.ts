@@ -18,6 +18,7 @@ import { search } from './actions/search.js';
 import { visit } from './actions/visit.js';
 import { BUDGET_ENDED, bestKnown } from './answer.js';
 import { citedAnswer } from './citations.js';
+import { resultData } from './result-data.js';
 import { Decider, type Decision } from './decider.js';
 import { type JournalWriter } from './journal-writer.js';
 import { observationData, replay } from './replay.js';
@@ -114,11 +115,8 @@ export class TaskRun {
       return true;
     }
     if (situation.mustExit) {
-      const action: Action = {
-        name: 'EXIT',
-        argument: bestKnown(situation),
-        thought: BUDGET_ENDED,
-      };
+      const { argument, data } = bestKnown(situation);
+      const action: Action = { name: 'EXIT', argument, data, thought: BUDGET_ENDED };
       await this.exit(action, decision.cost, 'max_ticks');
       return true;
     }
@@ -136,11 +134,12 @@ export class TaskRun {
   }
 
   private async situation(): Promise<Situation> {
-    const { mandate, maxTicks } = this.writer.record;
+    const { mandate, maxTicks, outputSchema } = this.writer.record;
     const tick = this.history.length + 1;
     const note = this.history.at(-1)?.action.thought ?? '';
     return {
       mandate,
+      outputSchema,
       tick,
       maxTicks,
       mustExit: tick >= maxTicks || this.isStuck(),
@@ -229,13 +228,18 @@ export class TaskRun {
   }
 
   private async exit(action: Action, spent: TickCost, exitReason: ExitReason): Promise<void> {
-    const result = this.resultOf(action.argument, exitReason);
+    const result = this.resultOf(action, exitReason);
     await this.writer.complete(result, { kind: 'tick', at: this.engines.clock.now(), action, spent });
     measureTick(action.name, spent);
   }
 
-  private resultOf(text: string, exitReason: ExitReason): Omit<TaskResult, 'receipt'> {
-    return { ...citedAnswer(text, this.sources), exitReason, model: this.engines.model.name };
+  private resultOf(
+    { argument, data }: Pick<Action, 'argument' | 'data'>,
+    exitReason: ExitReason,
+  ): Omit<TaskResult, 'receipt'> {
+    const { outputSchema } = this.writer.record;
+    const cited = citedAnswer(argument, this.sources);
+    return { ...cited, ...resultData(outputSchema, data), exitReason, model: this.engines.model.name };
   }
 }
 

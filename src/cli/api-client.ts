@@ -22,6 +22,9 @@ const taskShape = z.looseObject({
       answer: z.string(),
       exit_reason: z.string(),
       sources: z.array(z.looseObject({ id: z.string(), url: z.string(), title: z.string() })),
+      unsupported: z.array(z.string()).default([]),
+      data: z.record(z.string(), z.unknown()).nullable().default(null),
+      data_error: z.string().nullable().default(null),
       model: z.string(),
       receipt: z.string(),
     })
@@ -59,8 +62,12 @@ export class ApiClient {
     private readonly clock: Clock,
   ) {}
 
-  async submit(mandate: string, maxTicks: number | undefined): Promise<ApiTask> {
-    const body = JSON.stringify({ mandate, ...(maxTicks === undefined ? {} : { max_ticks: maxTicks }) });
+  async submit(
+    mandate: string,
+    maxTicks: number | undefined,
+    outputSchema: object | undefined,
+  ): Promise<ApiTask> {
+    const body = JSON.stringify({ mandate, max_ticks: maxTicks, output_schema: outputSchema });
     return this.task('/tasks', {
       method: 'POST',
       body,

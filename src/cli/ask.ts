@@ -1,7 +1,7 @@
 import { systemClock } from '../config/system-clock.js';
 import { ApiClient } from './api-client.js';
 import { developmentToken, localSettings } from './access.js';
-import { type Command, type Io, maxTicks, parse } from './command.js';
+import { type Command, type Io, maxTicks, outputSchema, parse } from './command.js';
 import { reportOutcome } from './outcome.js';
 import { plainJson } from './plain-text.js';
 import { watchTask } from './watch.js';
@@ -10,15 +10,24 @@ import { watchTask } from './watch.js';
 const INTERRUPTED = 130;
 
 export const ask: Command = {
-  usage: '"<mandate>" [--max-ticks n=12] [--json]',
+  usage: '"<mandate>" [--max-ticks n=12] [--output-schema file] [--json]',
   summary: 'Ask one question with everything in this process, and print the answer with its sources',
   async run(args, io) {
     const { flags, positionals } = parse(
       args,
-      { 'max-ticks': { type: 'string', default: '12' }, json: { type: 'boolean', default: false } },
+      {
+        'max-ticks': { type: 'string', default: '12' },
+        'output-schema': { type: 'string' },
+        json: { type: 'boolean', default: false },
+      },
       ['the mandate'],
     );
-    const question = { mandate: positionals[0] ?? '', ticks: maxTicks(flags['max-ticks']), json: flags.json };
+    const question = {
+      mandate: positionals[0] ?? '',
+      ticks: maxTicks(flags['max-ticks']),
+      schema: outputSchema(flags['output-schema']),
+      json: flags.json,
+    };
     const settings = localSettings(io.env);
     const { startRole } = await import('../boot/start-role.js');
     const role = await startRole(settings);
@@ -38,14 +47,19 @@ export const ask: Command = {
 /** Ctrl-C once cancels the task; twice ends the process at once, as it always does. */
 async function answer(
   client: ApiClient,
-  { mandate, ticks, json }: { mandate: string; ticks: number; json: boolean },
+  {
+    mandate,
+    ticks,
+    schema,
+    json,
+  }: { mandate: string; ticks: number; schema: object | undefined; json: boolean },
   io: Io,
 ): Promise<number> {
   const stop = new AbortController();
   const interrupt = () => stop.abort();
   process.once('SIGINT', interrupt);
   try {
-    const { correlation_id: id } = await client.submit(mandate, ticks);
+    const { correlation_id: id } = await client.submit(mandate, ticks, schema);
     const stderr = json ? { write: () => true } : io.stderr;
     const task = await watchTask(client, id, { ...io, stderr }, stop.signal).catch(async (error: unknown) => {
       if (!stop.signal.aborted) throw error;

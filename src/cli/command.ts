@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
 import { type Environment } from '../config/settings.js';
 import { TICKS_MAX } from '../domain/envelope.js';
@@ -71,6 +72,22 @@ export function wholeNumber(text: string, flag: string, min: number, max: number
   const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
   if (value >= min && value <= max) return value;
   throw new UsageError(`${flag} must be a whole number from ${min} to ${max}`);
+}
+
+/**
+ * The schema in the file that `--output-schema` names.
+ * @throws CommandError when the file cannot be read or holds no JSON object.
+ */
+export function outputSchema(path: string | undefined): object | undefined {
+  if (path === undefined) return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new CommandError(`${path} cannot be read as JSON: ${messageOf(error)}`);
+  }
+  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json;
+  throw new CommandError(`${path} holds no JSON object.`);
 }
 
 /** The budget that `--max-ticks` gives. */

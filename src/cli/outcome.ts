@@ -1,16 +1,23 @@
 import { type ApiTask } from './api-client.js';
 import { type Io } from './command.js';
-import { plainLine, plainText } from './plain-text.js';
+import { plainJson, plainLine, plainText } from './plain-text.js';
 import { paint, wantsColour } from './progress.js';
 
 /** The answer and its sources, the same for the same result: nothing here depends on time. */
-export function formatResult({ answer, sources }: NonNullable<ApiTask['result']>, colour = false): string {
+export function formatResult(
+  { answer, sources, data, data_error: dataError }: NonNullable<ApiTask['result']>,
+  colour = false,
+): string {
   const lines = sources.flatMap(({ id, title, url }) => [
     `  ${paint('cyan', `[${plainLine(id)}]`, colour)} ${plainLine(title)}`,
     `  ${' '.repeat(plainLine(id).length + 2)} ${plainLine(url)}`,
   ]);
   const heading = paint('bold', 'Sources', colour);
-  return [plainText(answer).trim(), ...(lines.length === 0 ? [] : ['', heading, ...lines]), ''].join('\n');
+  if (data !== null) lines.push('', paint('bold', 'Data', colour), plainJson(data));
+  if (dataError !== null) lines.push('', `No data: ${plainLine(dataError)}`);
+  return [plainText(answer).trim(), ...(sources.length === 0 ? lines : ['', heading, ...lines]), ''].join(
+    '\n',
+  );
 }
 
 /** Prints how a task ended and gives the exit code: 0 with an answer, 1 without. */

@@ -42,12 +42,30 @@ describe('Progress', () => {
 });
 
 describe('formatResult', () => {
-  const result = { answer: 'Yes [s1].\u001b[2J\n', exit_reason: 'answered', model: 'm', receipt: 'r' };
+  const result = {
+    answer: 'Yes [s1].\u001b[2J\n',
+    exit_reason: 'answered',
+    unsupported: [],
+    data: null,
+    data_error: null,
+    model: 'm',
+    receipt: 'r',
+  };
 
   it('lists the sources below the answer', () => {
     const sources = [{ id: 's1', title: 'A\ntitle', url: 'https://example.org/' }];
     expect(formatResult({ ...result, sources })).toBe(
       'Yes [s1].\n\nSources\n  [s1] A title\n       https://example.org/\n',
+    );
+  });
+
+  it('ends with the data, or with why there is none', () => {
+    const data = { a: '\u001b' };
+    expect(formatResult({ ...result, sources: [], data })).toBe(
+      'Yes [s1].\n\nData\n{\n  "a": "\\u001b"\n}\n',
+    );
+    expect(formatResult({ ...result, sources: [], data_error: '#/a: too\nlong' })).toBe(
+      'Yes [s1].\n\nNo data: #/a: too long\n',
     );
   });
 

@@ -12,6 +12,8 @@ interface ActionFields {
   /** Null when it is missing, of the wrong type, or ambiguous. */
   readonly argument: string | null;
   readonly thought: string;
+  /** Undefined when there is none. */
+  readonly data: Json | undefined;
 }
 
 /** Reads `{"action", "argument", "thought"}` or a tool call. */
@@ -21,7 +23,14 @@ export function readFields(object: ReadonlyMap<string, Json>): ActionFields {
   const thought = object.get('thought');
   let argument: string | null = null;
   if (name !== null) argument = object.has('action') ? argumentOf(object, name) : toolArgument(object, name);
-  return { name, argument, thought: typeof thought === 'string' ? thought : '' };
+  return { name, argument, thought: typeof thought === 'string' ? thought : '', data: dataOf(object) };
+}
+
+/** The answer's data: beside the action, in an argument that is an object, or in a tool call's arguments. */
+function dataOf(object: ReadonlyMap<string, Json>): Json | undefined {
+  if (object.has('data')) return object.get('data');
+  const given = object.has('action') ? object.get('argument') : argumentsOf(object);
+  return isObject(given) ? given.get('data') : undefined;
 }
 
 /** ASCII letters only: look-alikes are no action names. */
@@ -51,7 +60,7 @@ const SPELLINGS: Record<ActionName, string> = {
 
 /** The argument, under its canonical name or the action's own. Two that differ are refused: which one was meant? */
 function argumentOf(fields: ReadonlyMap<string, Json>, name: ActionName): string | null {
-  const canonical = fields.get('argument') ?? '';
+  const canonical = textOrObject(fields.get('argument'));
   const own = fields.get(SPELLINGS[name]);
   if (isObject(canonical)) return argumentOf(canonical, name);
   if (typeof canonical !== 'string') return null;
@@ -60,11 +69,20 @@ function argumentOf(fields: ReadonlyMap<string, Json>, name: ActionName): string
   return canonical;
 }
 
+/** Numbers, true and false are no arguments, as if there were none. */
+function textOrObject(value: Json | undefined): Json {
+  return value === undefined || typeof value === 'number' || typeof value === 'boolean' ? '' : (value ?? '');
+}
+
 /** `{"name", "arguments"}` as in OpenAI's tool calls, `input` as in Anthropic's, `parameters` as in Llama's. */
 function toolArgument(call: ReadonlyMap<string, Json>, name: ActionName): string | null {
+  const given = argumentsOf(call);
+  return isObject(given) ? argumentOf(given, name) : null;
+}
+
+function argumentsOf(call: ReadonlyMap<string, Json>): Json | undefined {
   const given = call.get('arguments') ?? call.get('input') ?? call.get('parameters');
-  if (isObject(given)) return argumentOf(given, name);
-  if (typeof given !== 'string') return null;
+  if (typeof given !== 'string') return given;
   const { value, end } = readJson(given, 0);
-  return isObject(value) && given.slice(end).trim() === '' ? argumentOf(value, name) : null;
+  return given.slice(end).trim() === '' ? value : undefined;
 }

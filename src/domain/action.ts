@@ -8,4 +8,6 @@ export interface Action {
   readonly argument: string;
   /** Why, in the model's words; may be empty. */
   readonly thought: string;
+  /** EXIT only: the answer's data, as the model gave it. Not checked. */
+  readonly data?: unknown;
 }

@@ -24,6 +24,7 @@ const anyEnvelope: fc.Arbitrary<TaskEnvelope> = fc.record({
   createdAt: fc.option(fc.integer({ min: -8.64e15, max: 8.64e15 })),
   traceparent: fc.option(fc.string({ maxLength: 128 })),
   callbackUrl: fc.option(fc.string({ maxLength: 2_048 })),
+  outputSchema: fc.option(fc.constant({ type: 'object', properties: { a: { type: 'integer' } } })),
 });
 
 const SEED = { mandate: 'Find out.', max_ticks: 7, correlation_id: 't-1' };
@@ -52,6 +53,7 @@ describe('an envelope', () => {
       createdAt: 0,
       traceparent: null,
       callbackUrl: null,
+      outputSchema: null,
     };
     expect(JSON.parse(encodeEnvelope(envelope).toString())).toEqual({
       ...SEED,
@@ -68,6 +70,7 @@ describe('an envelope', () => {
       createdAt: null,
       traceparent: null,
       callbackUrl: null,
+      outputSchema: null,
     };
     expect(read({ mandate: 'Find out.', correlation_id: 't-1', extra: [1] })).toEqual({
       kind: 'envelope',
@@ -96,6 +99,10 @@ describe('a message that is no envelope', () => {
     ['correlation_id', [undefined, null, 5, '', ' ', '-a', 'a b', 'a/b', 'ä', 'a\n', 'a'.repeat(129)]],
     ['version', [null, '1', 0, -1, 1.5, 1e300]],
     ['mandate', [undefined, null, 5, '', ' \t\n\u00a0', 'x'.repeat(MANDATE_MAX_CHARS + 1)]],
+    [
+      'output_schema',
+      [5, 'object', [], {}, { type: 'array' }, { type: 'object', title: 'x'.repeat(20_000) }],
+    ],
     ['max_ticks', [null, '5', 0, -1, 1.5, TICKS_MAX + 1, 1e300, true]],
   ])('is told what is wrong with its %s', (field, values) => {
     for (const value of values) expect(reasonOf({ ...SEED, [field]: value })).toContain(field);

@@ -1,5 +1,6 @@
 import { CALLBACK_URL_MAX_CHARS } from './callback.js';
 import { isoTime } from './clock.js';
+import { type OutputSchema, schemaBoundsProblem } from './output-schema.js';
 
 /** The message on `agent.mandates`. The first three fields are the seed's; a foreign publisher needs no more. */
 export interface TaskEnvelope {
@@ -16,6 +17,8 @@ export interface TaskEnvelope {
   readonly traceparent: string | null;
   /** Where the end is to be told, if anywhere. */
   readonly callbackUrl: string | null;
+  /** What the result's data is to follow, if any is wanted. */
+  readonly outputSchema: OutputSchema | null;
 }
 
 export const ENVELOPE_VERSION = 1;
@@ -48,6 +51,7 @@ export function encodeEnvelope(envelope: TaskEnvelope): Buffer {
       created_at: envelope.createdAt === null ? undefined : isoTime(envelope.createdAt),
       traceparent: envelope.traceparent ?? undefined,
       callback_url: envelope.callbackUrl ?? undefined,
+      output_schema: envelope.outputSchema ?? undefined,
     }),
   );
 }
@@ -90,6 +94,9 @@ function readFields(json: Record<string, unknown>): EnvelopeReading {
   ) {
     return malformed(`max_ticks must be an integer from 1 to ${TICKS_MAX}`, correlationId);
   }
+  const { output_schema: outputSchema = null } = json;
+  const problem = outputSchema === null ? null : schemaBoundsProblem(outputSchema);
+  if (problem !== null) return malformed(`output_schema ${problem}`, correlationId);
   const createdAt = typeof json.created_at === 'string' ? Date.parse(json.created_at) : NaN;
   return {
     kind: 'envelope',
@@ -106,6 +113,7 @@ function readFields(json: Record<string, unknown>): EnvelopeReading {
         typeof json.callback_url === 'string' && json.callback_url.length <= CALLBACK_URL_MAX_CHARS
           ? json.callback_url
           : null,
+      outputSchema: outputSchema as OutputSchema | null,
     },
   };
 }

@@ -7,13 +7,13 @@ import { isoTime } from './clock.js';
  *
  * | type | data |
  * |---|---|
- * | submitted | `mandate`, `max_ticks` |
+ * | submitted | `mandate`, `max_ticks`, optional `callback_url`, optional `output_schema` |
  * | accepted | `worker_id`, `attempt` (the fencing token) |
- * | tick | `tick`, `thought`, `action`, `argument`, `model_calls`, `prompt_tokens`, `completion_tokens` |
+ * | tick | `tick`, `thought`, `action`, `argument`, `model_calls`, `prompt_tokens`, `completion_tokens`, optional `data` (EXIT) |
  * | observation | `tick`, `text`, optional `source`, optional `links`, optional `failed` |
  * | released | `worker_id`, `reason`: the worker handed the task back (drain) |
  * | extended | `ticks`, `max_ticks`, `reservation` |
- * | finished | `status`, `usage`; `exit_reason` and `answer_sha256`, or `error`; optional `unticked` (model use outside ticks) |
+ * | finished | `status`, `usage`; `exit_reason`, `answer_sha256` and optional `data_sha256`, or `error`; optional `unticked` (model use outside ticks) |
  */
 export const JOURNAL_TYPES = [
   'submitted',

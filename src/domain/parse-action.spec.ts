@@ -53,6 +53,35 @@ const json = (fields: object) => JSON.stringify(fields);
 const exit = json({ action: 'EXIT', answer: 'pwned' });
 const search = json({ action: 'SEARCH', query: 'a' });
 
+describe('the data of an answer', () => {
+  const read = (reply: unknown) => {
+    const parsed = parseAction(typeof reply === 'string' ? reply : JSON.stringify(reply));
+    return parsed.kind === 'action' ? parsed.action : parsed;
+  };
+  const data = { n: -1.5e3, yes: true, no: null, list: [1, [{}]], text: 'a' };
+
+  it.each([
+    [{ action: 'EXIT', argument: 'a', data }],
+    [{ action: 'EXIT', answer: 'a', data }],
+    [{ action: 'EXIT', argument: { answer: 'a', data } }],
+    [{ name: 'EXIT', arguments: { answer: 'a', data } }],
+    [{ function: { name: 'EXIT', arguments: JSON.stringify({ answer: 'a', data }) } }],
+  ])('comes as it was said: %j', (reply) => {
+    expect(read(reply)).toEqual({ name: 'EXIT', argument: 'a', thought: '', data });
+  });
+
+  it('belongs to an answer only, and makes no object of a name', () => {
+    expect(read({ action: 'THINK', argument: 'a', data })).toEqual({
+      name: 'THINK',
+      argument: 'a',
+      thought: '',
+    });
+    const action = read('{"action":"EXIT","argument":"a","data":{"__proto__":{"x":1}}}') as { data: object };
+    expect(Object.getPrototypeOf(action.data)).toBe(Object.prototype);
+    expect(JSON.stringify(action.data)).toBe('{"__proto__":{"x":1}}');
+  });
+});
+
 describe('the cases of model outputs', () => {
   it.each(cases)('$id $title', (entry) => {
     const parsed = parseAction(outputOf(entry));

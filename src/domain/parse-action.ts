@@ -1,6 +1,6 @@
 import { ACTION_NAMES, type Action, type ActionName } from './action.js';
 import { actionName, isList, readFields, unwrap } from './action-fields.js';
-import { type Json, readJson } from './read-json.js';
+import { type Json, plainJson, readJson } from './read-json.js';
 
 export type ParsedAction =
   /** `extraActions`: further well-formed actions in the reply. They are not run: one action a tick. */
@@ -214,18 +214,18 @@ class ReplySearch {
       if (depth < 3) value.forEach((item) => this.consider(item, depth + 1));
       return;
     }
-    if (value === null || typeof value === 'string') return;
+    if (value === null || typeof value !== 'object') return;
     const wrapped = unwrap(value);
     if (wrapped !== null) {
       if (depth < 3) this.consider(wrapped, depth + 1);
       return;
     }
-    const { name, argument, thought } = readFields(value);
-    if (name !== null) this.take(name, argument ?? '', thought);
+    const { name, argument, thought, data } = readFields(value);
+    if (name !== null) this.take(name, argument ?? '', thought, data);
     else if (value.has('action')) this.reason = `the action is none of ${ACTION_NAMES.join(', ')}`;
   }
 
-  private take(name: ActionName, given: string, thought: string): void {
+  private take(name: ActionName, given: string, thought: string, data?: Json): void {
     const wellFormed = given.replace(/\p{Surrogate}/gu, '\ufffd');
     const argument = name === 'THINK' ? withoutControlTokens(wellFormed) : wellFormed.trim();
     if (argument === '') {
@@ -234,7 +234,8 @@ class ReplySearch {
       this.reason = 'VISIT takes one plain address and nothing else';
     } else {
       this.count += 1;
-      this.first ??= { name, argument, thought: withoutControlTokens(thought) };
+      const spoken = { name, argument, thought: withoutControlTokens(thought) };
+      this.first ??= name === 'EXIT' && data !== undefined ? { ...spoken, data: plainJson(data) } : spoken;
     }
   }
 }

@@ -1,5 +1,5 @@
-/** What a reader of model replies needs of JSON: texts, lists, objects. Numbers, true, false and null all read as null. */
-export type Json = string | null | readonly Json[] | ReadonlyMap<string, Json>;
+/** A JSON value. Objects are maps: they have no name that they did not come with. */
+export type Json = string | number | boolean | null | readonly Json[] | ReadonlyMap<string, Json>;
 
 export interface JsonReading {
   /** Undefined when no JSON value starts there. */
@@ -23,6 +23,16 @@ export function readJson(text: string, start: number): JsonReading {
   const reader = new Reader(text, start);
   const value = reader.value(0);
   return { value, end: Math.max(reader.pos, start + 1) };
+}
+
+/** The value as `JSON.parse` gives it. */
+export function plainJson(value: Json): unknown {
+  if (value instanceof Map) {
+    return Object.fromEntries(
+      [...(value as ReadonlyMap<string, Json>)].map(([key, item]) => [key, plainJson(item)]),
+    );
+  }
+  return Array.isArray(value) ? (value as readonly Json[]).map(plainJson) : value;
 }
 
 class Reader {
@@ -113,11 +123,12 @@ class Reader {
     return HEX4.test(this.text);
   }
 
-  private scalar(): null | undefined {
+  private scalar(): number | boolean | null | undefined {
     SCALAR.lastIndex = this.pos;
-    if (!SCALAR.test(this.text)) return undefined;
-    this.pos = SCALAR.lastIndex;
-    return null;
+    const literal = SCALAR.exec(this.text)?.[0];
+    if (literal === undefined) return undefined;
+    this.pos += literal.length;
+    return JSON.parse(literal) as number | boolean | null;
   }
 
   private step(): void {

@@ -18,7 +18,15 @@ const tick = {
   spent: { modelCalls: 1, promptTokens: 0, completionTokens: 0 },
 } as const;
 const accepted = { kind: 'accepted', at: AT } as const;
-const result = { answer: '42', exitReason: 'answered', sources: [], unsupported: [], model: 'none' } as const;
+const result = {
+  answer: '42',
+  exitReason: 'answered',
+  sources: [],
+  unsupported: [],
+  data: null,
+  dataError: null,
+  model: 'none',
+} as const;
 const { record: ended } = completion(submitted, LEASE, [accepted, tick, tick, tick], result, AT);
 const mine = extensionReservation(ID, 'a1');
 const { record: extended } = extension(ended, { ticks: 5, reservation: mine }, AT);

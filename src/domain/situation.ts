@@ -1,4 +1,5 @@
 import { type Action } from './action.js';
+import { type OutputSchema } from './output-schema.js';
 import { type Source } from './task.js';
 
 /** A piece of a document that was read, with where it came from. */
@@ -34,6 +35,8 @@ export interface TickRecord {
 /** Everything that is known when the next action is to be decided. */
 export interface Situation {
   readonly mandate: string;
+  /** What the answer's data is to follow; null when none is wanted. */
+  readonly outputSchema: OutputSchema | null;
   /** Number of the tick to decide, from 1. */
   readonly tick: number;
   readonly maxTicks: number;

@@ -19,7 +19,15 @@ import {
 
 const AT = Date.UTC(2026, 0, 15, 12);
 const LEASE: Lease = { correlationId: 't-1', workerId: 'agent-1', token: 3 };
-const RESULT = { answer: '42', exitReason: 'answered', sources: [], unsupported: [], model: 'none' } as const;
+const RESULT = {
+  answer: '42',
+  exitReason: 'answered',
+  sources: [],
+  unsupported: [],
+  data: null,
+  dataError: null,
+  model: 'none',
+} as const;
 
 function submit(owner: string | null = 'alice', queued = false): TaskChange {
   return submission({ correlationId: 't-1', owner, mandate: 'Find out.', maxTicks: 50 }, AT, queued);

@@ -2,8 +2,17 @@ import { type Action } from './action.js';
 import { type Callback, callbackTo } from './callback.js';
 import { type TaskEnvelope, ENVELOPE_VERSION } from './envelope.js';
 import { type ErrorCode } from './errors.js';
-import { chain, EMPTY_HEAD, headAfter, type JournalEntry, type JournalEvent, sha256 } from './journal.js';
+import {
+  canonicalJson,
+  chain,
+  EMPTY_HEAD,
+  headAfter,
+  type JournalEntry,
+  type JournalEvent,
+  sha256,
+} from './journal.js';
 import { transition } from './lifecycle.js';
+import { type OutputSchema } from './output-schema.js';
 import { NO_USAGE, type TaskRecord, type TaskResult, type TaskUsage, usageToJson } from './task.js';
 
 /** The right to write to a task: one at a time. A larger token fences off every smaller one. */
@@ -73,6 +82,8 @@ export function submission(
     traceparent?: string | null;
     /** Where the end is to be told. */
     callbackUrl?: string | null;
+    /** What the result's data is to follow. */
+    outputSchema?: OutputSchema | null;
   },
   at: number,
   queued: boolean,
@@ -85,6 +96,7 @@ export function submission(
     status: 'pending',
     mandate: input.mandate,
     maxTicks: input.maxTicks,
+    outputSchema: input.outputSchema ?? null,
     tick: 0,
     result: null,
     error: null,
@@ -103,6 +115,7 @@ export function submission(
     mandate: input.mandate,
     max_ticks: input.maxTicks,
     ...(callbackUrl === null ? {} : { callback_url: callbackUrl }),
+    ...(blank.outputSchema === null ? {} : { output_schema: blank.outputSchema }),
   };
   const step: Step = { events: [{ type: 'submitted', at, data }], record: {}, at };
   return change(blank, step, queued ? { outbox: envelopeOf(blank, input.traceparent ?? null) } : {});
@@ -118,6 +131,7 @@ export function envelopeOf(record: TaskRecord, traceparent: string | null = null
     createdAt: record.createdAt,
     traceparent,
     callbackUrl: record.callback?.url ?? null,
+    outputSchema: record.outputSchema,
   };
 }
 
@@ -191,6 +205,7 @@ function tickData(tick: number, step: Extract<WorkerStep, { kind: 'tick' }>) {
     thought: step.action.thought,
     action: step.action.name,
     argument: step.action.argument,
+    data: step.action.data,
     ...costToJson(step.spent),
   };
 }
@@ -214,6 +229,7 @@ export function completion(
     status: 'completed',
     exit_reason: result.exitReason,
     answer_sha256: sha256(result.answer),
+    data_sha256: result.data === null ? undefined : sha256(canonicalJson(result.data)),
     usage: usageToJson(record.usage),
     ...rest.data,
   };

@@ -16,12 +16,16 @@ import {
 const anyTime = fc.integer({ min: 0, max: 8.64e15 });
 const anyCount = fc.nat();
 const anyText = fc.string({ unit: 'binary' });
+const anyData = fc
+  .dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true })
+  .map((data) => JSON.parse(JSON.stringify(data)) as Record<string, unknown>);
 const anyRecord: fc.Arbitrary<TaskRecord> = fc.record({
   correlationId: anyText,
   owner: fc.option(anyText),
   status: fc.constantFrom(...TASK_STATUSES),
   mandate: anyText,
   maxTicks: anyCount,
+  outputSchema: fc.option(anyData),
   tick: anyCount,
   result: fc.option(
     fc.record({
@@ -31,6 +35,8 @@ const anyRecord: fc.Arbitrary<TaskRecord> = fc.record({
         fc.record({ id: anyText, url: anyText, title: anyText, retrievedAt: anyTime, sha256: anyText }),
         { maxLength: 3 },
       ),
+      data: fc.option(anyData),
+      dataError: fc.option(anyText),
       unsupported: fc.array(anyText, { maxLength: 3 }),
       model: anyText,
       receipt: anyText,
@@ -96,6 +102,7 @@ describe('a task record', () => {
       status: 'pending',
       mandate: 'Find out.',
       maxTicks: 0,
+      outputSchema: null,
       tick: 0,
       result: null,
       error: null,
@@ -157,6 +164,7 @@ describe('what users see of a task', () => {
           'status',
           'mandate',
           'max_ticks',
+          'output_schema',
           'tick',
           'result',
           'error',

@@ -2,6 +2,7 @@ import { type Callback, callbackFromJson, callbackToJson } from './callback.js';
 import { isoTime } from './clock.js';
 import { type ErrorCode, ERROR_KINDS } from './errors.js';
 import { type JournalHead } from './journal.js';
+import { type OutputSchema } from './output-schema.js';
 
 /** What is stored. The API shows three of them under other names, see {@link visibleStatus}. */
 export const TASK_STATUSES = [
@@ -66,6 +67,10 @@ export interface TaskResult {
   readonly sources: readonly Source[];
   /** The sentences of the answer that cite no source, as they stand in it. */
   readonly unsupported: readonly string[];
+  /** What follows the task's schema; null without a schema, and where `dataError` says why not. */
+  readonly data: Readonly<Record<string, unknown>> | null;
+  /** Why there is no data although the task has a schema; else null. */
+  readonly dataError: string | null;
   /** What produced the answer: a model's name, or `extractive (offline, no model)`. */
   readonly model: string;
   /** Hash of the journal's `finished` entry: the head of the chain that proves this result. Empty while unfinished. */
@@ -85,6 +90,8 @@ export interface TaskRecord {
   readonly status: TaskStatus;
   readonly mandate: string;
   readonly maxTicks: number;
+  /** What the result's data is to follow, if any is wanted. */
+  readonly outputSchema: OutputSchema | null;
   /** Ticks done so far. */
   readonly tick: number;
   readonly result: TaskResult | null;
@@ -114,6 +121,7 @@ export function taskToApi(task: TaskRecord) {
     status: visibleStatus(task.status),
     mandate: task.mandate,
     max_ticks: task.maxTicks,
+    output_schema: task.outputSchema,
     tick: task.tick,
     result: task.result === null ? null : resultToJson(task.result),
     error: task.error,
@@ -161,6 +169,8 @@ export function resultToJson(result: TaskResult) {
       sha256: source.sha256,
     })),
     unsupported: result.unsupported,
+    data: result.data,
+    data_error: result.dataError,
     model: result.model,
     receipt: result.receipt,
   };
@@ -196,6 +206,7 @@ export function taskFromJson(json: unknown): TaskRecord | null {
     status,
     mandate,
     maxTicks: count(json.max_ticks),
+    outputSchema: isObject(json.output_schema) ? json.output_schema : null,
     tick: count(json.tick),
     result: isObject(json.result) ? resultFromJson(json.result) : null,
     error: isObject(json.error) ? failureFromJson(json.error) : null,
@@ -232,6 +243,8 @@ function resultFromJson(json: Json): TaskResult {
     unsupported: Array.isArray(json.unsupported)
       ? json.unsupported.filter((one) => typeof one === 'string')
       : [],
+    data: isObject(json.data) ? json.data : null,
+    dataError: textOrNull(json.data_error),
     model: text(json.model),
     receipt: text(json.receipt),
   };

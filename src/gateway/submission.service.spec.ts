@@ -292,6 +292,19 @@ describe('a submission with a key', () => {
     expect(await traces()).toEqual(before);
   });
 
+  it('is another request with another schema, and the same one with its fields in another order', async () => {
+    const outputSchema = { type: 'object', required: ['a'] };
+    const first = await service().submit({ ...keyed, outputSchema });
+    expect(first.outputSchema).toEqual(outputSchema);
+    const reordered = { required: ['a'], type: 'object' };
+    expect(await service().submit({ ...keyed, outputSchema: reordered })).toEqual(first);
+    for (const other of [{}, { outputSchema: { type: 'object' } }]) {
+      await expect(service().submit({ ...keyed, ...other })).rejects.toMatchObject({
+        code: 'idempotency_mismatch',
+      });
+    }
+  });
+
   it('is refused when the key has ticks reserved for another budget, which stay reserved', async () => {
     const gone = { commit: down, find: () => Promise.resolve(null), withdraw: down };
     const quota = { settle: down };

@@ -4,6 +4,8 @@ import { CLOCK } from '../config/settings.module.js';
 import { type Clock } from '../domain/clock.js';
 import { encodeEnvelope, type TaskEnvelope } from '../domain/envelope.js';
 import { EuglenaError } from '../domain/errors.js';
+import { canonicalJson } from '../domain/journal.js';
+import { type OutputSchema } from '../domain/output-schema.js';
 import { submission } from '../domain/task-change.js';
 import { type TaskRecord } from '../domain/task.js';
 import { LogLine } from '../observability/log-line.js';
@@ -29,6 +31,8 @@ export interface SubmissionRequest {
   readonly traceparent?: string;
   /** Where the end of the task is to be told. */
   readonly callbackUrl?: string;
+  /** What the result's data is to follow. */
+  readonly outputSchema?: OutputSchema;
   /** How many unfinished tasks the owner may have, this one included. */
   readonly activeLimit?: number;
 }
@@ -194,7 +198,8 @@ export class SubmissionService implements BeforeApplicationShutdown {
       record.owner === request.owner &&
       submitted?.data.mandate === request.mandate &&
       submitted.data.max_ticks === request.maxTicks &&
-      submitted.data.callback_url === request.callbackUrl;
+      submitted.data.callback_url === request.callbackUrl &&
+      canonicalJson(submitted.data.output_schema) === canonicalJson(request.outputSchema);
     if (same) return record;
     throw mismatch();
   }

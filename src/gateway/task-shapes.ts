@@ -51,6 +51,21 @@ class ResultShape {
     example: [],
   })
   unsupported!: string[];
+  @ApiProperty({
+    type: 'object',
+    additionalProperties: true,
+    nullable: true,
+    description: 'What follows the `output_schema`; null without one, and where `data_error` says why not.',
+    example: null,
+  })
+  data!: object | null;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'Why there is no `data` although an `output_schema` was given.',
+    example: null,
+  })
+  data_error!: string | null;
   @ApiProperty({ description: 'What produced the answer.', example: 'gpt-4o-mini' }) model!: string;
   @ApiProperty({ ...SHA256, description: "Head of the journal's hash chain." }) receipt!: string;
 }
@@ -101,6 +116,14 @@ export class TaskShape {
   @ApiProperty({ maxLength: MANDATE_MAX_CHARS, example: 'What happens when an agent crashes?' })
   mandate!: string;
   @ApiProperty({ type: 'integer', minimum: 1, maximum: TICKS_MAX, example: 10 }) max_ticks!: number;
+  @ApiProperty({
+    type: 'object',
+    additionalProperties: true,
+    nullable: true,
+    description: 'The JSON Schema that the data of the result is to follow; null if none was given.',
+    example: null,
+  })
+  output_schema!: object | null;
   @ApiProperty({ ...COUNT, description: 'Ticks done so far.', example: 4 }) tick!: number;
   @ApiProperty({ type: ResultShape, nullable: true, description: 'Null until the task is completed.' })
   result!: ResultShape | null;

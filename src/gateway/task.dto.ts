@@ -13,8 +13,9 @@ import {
 } from 'class-validator';
 import { CALLBACK_URL_MAX_CHARS } from '../domain/callback.js';
 import { MANDATE_MAX_CHARS, TICKS_MAX } from '../domain/envelope.js';
+import { OUTPUT_SCHEMA_MAX_BYTES, type OutputSchema } from '../domain/output-schema.js';
 import { VISIBLE_STATUSES, type VisibleStatus } from '../domain/task.js';
-import { IsMandate } from './validation.js';
+import { IsMandate, IsOutputSchema } from './validation.js';
 
 const DEFAULT_TICKS = 50;
 const PAGE_MAX = 100;
@@ -62,6 +63,23 @@ export class SubmitTask {
   @IsString({ message: 'must be a text' })
   @MaxLength(CALLBACK_URL_MAX_CHARS, { message: `must have at most ${CALLBACK_URL_MAX_CHARS} characters` })
   callback_url?: string;
+
+  @ApiPropertyOptional({
+    description:
+      'A JSON Schema of draft 2020-12 (or 2019-09 or 7, if `$schema` says so) with "type": "object" at its root, of at most ' +
+      `${OUTPUT_SCHEMA_MAX_BYTES} bytes. The result then has \`data\` that follows it, or \`data_error\` says why not. ` +
+      'References must stay inside the schema.',
+    type: 'object',
+    additionalProperties: true,
+    example: {
+      type: 'object',
+      properties: { ports: { type: 'array', items: { type: 'string' } } },
+      required: ['ports'],
+    },
+  })
+  @ValidateIf(({ output_schema: given }: { output_schema?: unknown }) => given !== undefined)
+  @IsOutputSchema()
+  output_schema?: OutputSchema;
 }
 
 /** Likewise for the words `true` and `false`. */

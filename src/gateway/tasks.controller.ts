@@ -86,6 +86,7 @@ export class TasksController {
       activeLimit: this.settings.gateway.userMaxActiveTasks,
       ...origin,
       ...(body.callback_url === undefined ? {} : { callbackUrl: body.callback_url }),
+      ...(body.output_schema === undefined ? {} : { outputSchema: body.output_schema }),
     });
     const about = { task: task.correlationId, user: caller.userId, request: request.id };
     this.logger.log(new LogLine('submitted', about));

@@ -3,6 +3,7 @@ import { plainToInstance } from 'class-transformer';
 import { registerDecorator, type ValidationError, validateSync } from 'class-validator';
 import { MANDATE_MAX_CHARS } from '../domain/envelope.js';
 import { EuglenaError, type FieldError } from '../domain/errors.js';
+import { schemaProblem } from '../output-schema/output-schema.js';
 
 /**
  * Checks bodies and queries against their classes: unknown fields are refused, nothing is converted in silence. Nest's own
@@ -60,14 +61,23 @@ export function mandateProblem(value: unknown): string | null {
 
 /** Property decorator for {@link mandateProblem}. */
 export function IsMandate(): PropertyDecorator {
+  return hasNo(mandateProblem, 'isMandate');
+}
+
+/** Property decorator for {@link schemaProblem}. */
+export function IsOutputSchema(): PropertyDecorator {
+  return hasNo(schemaProblem, 'isOutputSchema');
+}
+
+function hasNo(problem: (value: unknown) => string | null, name: string): PropertyDecorator {
   return (target, propertyName) => {
     registerDecorator({
-      name: 'isMandate',
+      name,
       target: target.constructor,
       propertyName: String(propertyName),
       validator: {
-        validate: (value: unknown) => mandateProblem(value) === null,
-        defaultMessage: (context) => mandateProblem(context?.value) ?? 'is invalid',
+        validate: (value: unknown) => problem(value) === null,
+        defaultMessage: (context) => problem(context?.value) ?? 'is invalid',
       },
     });
   };

@@ -12,6 +12,7 @@ export interface Harness {
 export function situationOf(changes: Partial<Situation> = {}): Situation {
   return {
     mandate: 'How many workers run at most?',
+    outputSchema: null,
     tick: 1,
     maxTicks: 10,
     mustExit: false,

@@ -294,6 +294,47 @@ describe('an OpenAI-compatible endpoint', () => {
     expect(await decide()).toMatchObject({ calls: 1 });
   });
 
+  it('is asked for data in its schema, which must be there with the last answer', async () => {
+    await start(wellBehaved);
+    const outputSchema = {
+      $schema: 'https://json-schema.org/draft/2020-12/schema',
+      type: 'object',
+      title: 'T',
+    };
+    const ask = async (more: object) => {
+      await model.decide(requestOf(situationOf({ outputSchema, ...more })));
+      return server.calls.at(-1)?.body.response_format?.json_schema;
+    };
+    expect(await ask({})).toMatchObject({
+      strict: false,
+      schema: {
+        properties: { data: { type: 'object', title: 'T' } },
+        required: ['thought', 'action', 'argument'],
+      },
+    });
+    expect(await ask({ mustExit: true })).toMatchObject({
+      schema: { required: expect.arrayContaining(['data']) },
+    });
+    const referring = { type: 'object', $defs: { a: {} }, properties: { a: { $ref: '#/$defs/a' } } };
+    expect(await ask({ outputSchema: referring })).toMatchObject({
+      schema: { properties: { data: { type: 'object' } } },
+    });
+  });
+
+  it("does not take a refused schema of a user's for a refusal of all schemas", async () => {
+    await start(({ body }) => {
+      const { strict } = body.response_format?.json_schema ?? {};
+      if (strict === false)
+        return { status: 400, body: { error: { message: 'json_schema: unknown keyword' } } };
+      return { action: 'EXIT', argument: 'ok' };
+    });
+    expect(await model.decide(requestOf(situationOf({ outputSchema: { type: 'object' } })))).toMatchObject({
+      calls: 2,
+    });
+    expect(await decide()).toMatchObject({ calls: 1 });
+    expect(server.calls.at(-1)?.body.response_format?.type).toBe('json_schema');
+  });
+
   it('leaves room for the reply, and counts tokens of any text in little time', async () => {
     await start(() => 'hang');
     expect(model.roomTokens).toBe(12_288);

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { findBreak } from '../../src/domain/journal.js';
-import { cancellation, workerChange } from '../../src/domain/task-change.js';
+import { cancellation, completion, submission, workerChange } from '../../src/domain/task-change.js';
 import { type TaskStore } from '../../src/ports/task-store/task-store.port.js';
+import { tickStep } from '../support/scripted-agent.js';
 import { taskStoreActive } from './task-store.active.js';
 import { taskStoreCallbacks } from './task-store.callbacks.js';
 import { Tasks, type TaskStoreHarness } from './task-store.harness.js';
@@ -35,6 +36,38 @@ function recordsAndJournals(open: () => Promise<TaskStoreHarness>): void {
     tasks = new Tasks(harness);
   });
   afterEach(() => harness.close());
+
+  it('keeps a schema and the data that follows it as they are', async () => {
+    const outputSchema = {
+      type: 'object',
+      required: [],
+      properties: { '': {}, é: { enum: [1.5, null, '\u0000'] } },
+    };
+    const data = { list: [], none: null, nested: [{ a: 1e21 }], text: '\ud83e\udda0' };
+    const input = { correlationId: 'with-schema', owner: 'owner', mandate: 'm', maxTicks: 2, outputSchema };
+    const created = submission(input, tasks.now(), true);
+    await store.commit(created);
+    expect((await store.find('with-schema'))?.outputSchema).toEqual(outputSchema);
+    expect((await store.journal('with-schema', 0, 1))[0]?.data.output_schema).toEqual(outputSchema);
+    const claim = await store.claim(created, 'w', 30_000);
+    if (claim.kind !== 'claimed') throw new Error(claim.kind);
+    const step = { kind: 'accepted', at: tasks.now() } as const;
+    const result = {
+      answer: 'a',
+      exitReason: 'answered',
+      sources: [],
+      unsupported: ['a'],
+      model: 'm',
+    } as const;
+    const whole = { ...result, data, dataError: null };
+    await store.commit(completion(claim.record, claim.lease, [step, tickStep()], whole, tasks.now()));
+    expect((await store.find('with-schema'))?.result).toMatchObject({
+      data,
+      dataError: null,
+      unsupported: ['a'],
+    });
+    expect(findBreak(await store.journal('with-schema', 0, 100))).toBeNull();
+  });
 
   it('serves', async () => {
     await expect(store.ping()).resolves.toBeUndefined();

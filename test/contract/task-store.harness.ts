@@ -93,7 +93,15 @@ export class Tasks {
 
   /** The end by the worker, with an answer. */
   end({ record, lease }: Work, answer = '42'): TaskChange {
-    const result = { answer, exitReason: 'answered', sources: [], unsupported: [], model: 'none' } as const;
+    const result = {
+      answer,
+      exitReason: 'answered',
+      sources: [],
+      unsupported: [],
+      data: null,
+      dataError: null,
+      model: 'none',
+    } as const;
     return completion(record, lease, [], result, this.now());
   }
 

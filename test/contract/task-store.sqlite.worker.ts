@@ -45,7 +45,15 @@ async function work(before: TaskRecord, held: Lease): Promise<void> {
   }
   if (record !== null && record.tick < TICKS) await commit(release(record, held, [], 'drain', now()));
   else if (record !== null) {
-    const result = { answer: workerId, exitReason: 'answered', sources: [], unsupported: [], model: 'none' } as const;
+    const result = {
+      answer: workerId,
+      exitReason: 'answered',
+      sources: [],
+      unsupported: [],
+      data: null,
+      dataError: null,
+      model: 'none',
+    } as const;
     await commit(completion(record, held, [], result, now()));
   }
   // Where somebody else wrote first, the lease is still held: the task is to be looked at anew.

@@ -144,6 +144,26 @@ describe('tasks', () => {
     expect(errors?.map(({ field }) => field).sort()).toEqual(['mandate', 'max_ticks', 'x'.repeat(64)]);
   });
 
+  it('say what their data is to follow', async () => {
+    const schema = { type: 'object', properties: { a: { enum: [1, 'b', null] } }, required: [] };
+    const task = await json<Task>(post('/tasks', { mandate: 'Find X', output_schema: schema }));
+    expect(task).toMatchObject({ output_schema: schema });
+    expect(await json(call(`/tasks/${task.correlation_id}`))).toEqual(task);
+  });
+
+  it.each([
+    [null, 'must be a JSON object'],
+    ['object', 'must be a JSON object'],
+    [{ type: 'array' }, 'at its root'],
+    [{ type: 'object', properties: 5 }, 'is no JSON Schema'],
+    [{ type: 'object', $ref: 'https://example.com/' }, 'must not refer to'],
+  ])('are refused with the schema %j', async (schema, message) => {
+    const response = await post('/tasks', { mandate: 'a', output_schema: schema });
+    expect(response.status).toBe(422);
+    const { errors } = await json<Problem>(response);
+    expect(errors).toMatchObject([{ field: 'output_schema', message: expect.stringContaining(message) }]);
+  });
+
   it.each(['', 'a b', 'x'.repeat(256), 'ключ'])('with the Idempotency-Key %j are refused', async (key) => {
     const value = Buffer.from(key).toString('latin1');
     const response = await post('/tasks', { mandate: 'a' }, { 'idempotency-key': value });

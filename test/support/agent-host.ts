@@ -5,6 +5,7 @@ import { Worker } from '../../src/agent/worker.js';
 import { readSettings, type Environment } from '../../src/config/settings.js';
 import { encodeEnvelope } from '../../src/domain/envelope.js';
 import { isTerminal } from '../../src/domain/lifecycle.js';
+import { type OutputSchema } from '../../src/domain/output-schema.js';
 import { type TaskRecord } from '../../src/domain/task.js';
 import { envelopeOf, submission } from '../../src/domain/task-change.js';
 import { type AgentMemory } from '../../src/ports/agent-memory/agent-memory.port.js';
@@ -103,9 +104,15 @@ export class AgentHost {
   }
 
   /** Stores a task as a gateway does; with `queued`, its message too. */
-  async submit(correlationId: string, maxTicks = 10, queued = true): Promise<TaskRecord> {
+  async submit(
+    correlationId: string,
+    maxTicks = 10,
+    queued = true,
+    outputSchema: OutputSchema | null = null,
+  ): Promise<TaskRecord> {
     const mandate = 'How does Euglena gracilis swim?';
-    const change = submission({ correlationId, owner: 'owner', mandate, maxTicks }, this.clock.now(), false);
+    const input = { correlationId, owner: 'owner', mandate, maxTicks, outputSchema };
+    const change = submission(input, this.clock.now(), false);
     await this.store.commit(change);
     if (queued) await this.enqueue(change.record);
     return change.record;

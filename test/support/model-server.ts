@@ -6,7 +6,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 interface CompletionRequest {
   readonly model: string;
   readonly messages: readonly { readonly role: string; readonly content: string }[];
-  readonly response_format?: { readonly type: string; readonly json_schema?: { readonly schema: unknown } };
+  readonly response_format?: {
+    readonly type: string;
+    readonly json_schema?: { readonly schema: unknown; readonly strict?: boolean };
+  };
 }
 
 /** One request for a completion, as the server got it. */

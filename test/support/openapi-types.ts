@@ -252,7 +252,7 @@ export interface components {
              * @example model_unavailable
              * @enum {string}
              */
-            code: "internal" | "model_unavailable" | "model_rejected" | "model_unparseable" | "deadline_exceeded" | "attempts_exhausted" | "bad_envelope" | "expired";
+            code: "internal" | "model_unavailable" | "model_rejected" | "model_refused" | "model_context_exceeded" | "model_unparseable" | "deadline_exceeded" | "attempts_exhausted" | "bad_envelope" | "expired";
             /** @example The language model did not answer. */
             message: string;
         };
@@ -401,7 +401,25 @@ export interface components {
              * @enum {string}
              */
             exit_reason: "answered" | "max_ticks";
+            /** @description The documents that the agent read and the answer cites; all that it read if it cites none. */
             sources: components["schemas"]["Source"][];
+            /**
+             * @description The sentences of the answer that cite no source, as they stand in it.
+             * @example []
+             */
+            unsupported: string[];
+            /**
+             * @description What follows the `output_schema`; null without one, and where `data_error` says why not.
+             * @example null
+             */
+            data: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * @description Why there is no `data` although an `output_schema` was given.
+             * @example null
+             */
+            data_error: string | null;
             /**
              * @description What produced the answer.
              * @example gpt-4o-mini
@@ -451,6 +469,26 @@ export interface components {
              * @example https://client.example.com/euglena
              */
             callback_url?: string;
+            /**
+             * @description A JSON Schema of draft 2020-12 (or 2019-09 or 7, if `$schema` says so) with "type": "object" at its root, of at most 16384 bytes. The result then has `data` that follows it, or `data_error` says why not. References must stay inside the schema.
+             * @example {
+             *       "type": "object",
+             *       "properties": {
+             *         "ports": {
+             *           "type": "array",
+             *           "items": {
+             *             "type": "string"
+             *           }
+             *         }
+             *       },
+             *       "required": [
+             *         "ports"
+             *       ]
+             *     }
+             */
+            output_schema?: {
+                [key: string]: unknown;
+            };
         };
         Task: {
             /**
@@ -467,6 +505,13 @@ export interface components {
             mandate: string;
             /** @example 10 */
             max_ticks: number;
+            /**
+             * @description The JSON Schema that the data of the result is to follow; null if none was given.
+             * @example null
+             */
+            output_schema: {
+                [key: string]: unknown;
+            } | null;
             /**
              * @description Ticks done so far.
              * @example 4
@@ -1164,6 +1209,7 @@ export interface operations {
                      *           "status": "completed",
                      *           "mandate": "What happens when an agent crashes?",
                      *           "max_ticks": 10,
+                     *           "output_schema": null,
                      *           "tick": 4,
                      *           "result": {
                      *             "answer": "When an agent crashes, another one goes on from the journal [s1].",
@@ -1177,6 +1223,9 @@ export interface operations {
                      *                 "sha256": "9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e"
                      *               }
                      *             ],
+                     *             "unsupported": [],
+                     *             "data": null,
+                     *             "data_error": null,
                      *             "model": "gpt-4o-mini",
                      *             "receipt": "9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e"
                      *           },
@@ -1342,7 +1391,21 @@ export interface operations {
                  * @example {
                  *       "mandate": "Which ports does Euglena have, and what serves each of them on one host?",
                  *       "max_ticks": 50,
-                 *       "callback_url": "https://client.example.com/euglena"
+                 *       "callback_url": "https://client.example.com/euglena",
+                 *       "output_schema": {
+                 *         "type": "object",
+                 *         "properties": {
+                 *           "ports": {
+                 *             "type": "array",
+                 *             "items": {
+                 *               "type": "string"
+                 *             }
+                 *           }
+                 *         },
+                 *         "required": [
+                 *           "ports"
+                 *         ]
+                 *       }
                  *     }
                  */
                 "application/json": components["schemas"]["SubmitTask"];
@@ -1421,6 +1484,7 @@ export interface operations {
                      *       "status": "in_queue",
                      *       "mandate": "What happens when an agent crashes?",
                      *       "max_ticks": 10,
+                     *       "output_schema": null,
                      *       "tick": 0,
                      *       "result": null,
                      *       "error": null,
@@ -1637,6 +1701,7 @@ export interface operations {
                      *       "status": "completed",
                      *       "mandate": "What happens when an agent crashes?",
                      *       "max_ticks": 10,
+                     *       "output_schema": null,
                      *       "tick": 4,
                      *       "result": {
                      *         "answer": "When an agent crashes, another one goes on from the journal [s1].",
@@ -1650,6 +1715,9 @@ export interface operations {
                      *             "sha256": "9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e"
                      *           }
                      *         ],
+                     *         "unsupported": [],
+                     *         "data": null,
+                     *         "data_error": null,
                      *         "model": "gpt-4o-mini",
                      *         "receipt": "9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e"
                      *       },
@@ -1830,6 +1898,7 @@ export interface operations {
                      *       "status": "completed",
                      *       "mandate": "What happens when an agent crashes?",
                      *       "max_ticks": 10,
+                     *       "output_schema": null,
                      *       "tick": 4,
                      *       "result": {
                      *         "answer": "When an agent crashes, another one goes on from the journal [s1].",
@@ -1843,6 +1912,9 @@ export interface operations {
                      *             "sha256": "9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e"
                      *           }
                      *         ],
+                     *         "unsupported": [],
+                     *         "data": null,
+                     *         "data_error": null,
                      *         "model": "gpt-4o-mini",
                      *         "receipt": "9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e9c1e"
                      *       },
@@ -2270,6 +2342,7 @@ export interface operations {
                      *       "status": "in_queue",
                      *       "mandate": "What happens when an agent crashes?",
                      *       "max_ticks": 30,
+                     *       "output_schema": null,
                      *       "tick": 4,
                      *       "result": null,
                      *       "error": null,

@@ -36,6 +36,8 @@ export async function claimAndAnswer(store: TaskStore, id: string, ticks = 1): P
     exitReason: 'answered',
     sources: [],
     unsupported: [],
+    data: null,
+    dataError: null,
     model: 'scripted',
   } as const;
   const change = completion(record, lease, steps, result, Date.now());

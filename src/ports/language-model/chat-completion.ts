@@ -1,4 +1,6 @@
 import { ACTION_NAMES } from '../../domain/action.js';
+import { type OutputSchema } from '../../domain/output-schema.js';
+import { type Situation } from '../../domain/situation.js';
 import { type ReplyOutcome } from './language-model.port.js';
 
 /** How strictly the endpoint is asked for JSON, strictest first. Not every compatible endpoint knows every way. */
@@ -6,7 +8,7 @@ export const REPLY_FORMATS = ['json_schema', 'json_object', 'none'] as const;
 export type ReplyFormat = (typeof REPLY_FORMATS)[number];
 
 /** The `response_format` of a request; the last tick allows EXIT only. */
-export function responseFormat(format: ReplyFormat, mustExit: boolean) {
+export function responseFormat(format: ReplyFormat, { mustExit, outputSchema }: Situation) {
   if (format === 'none') return {};
   if (format === 'json_object') return { response_format: { type: 'json_object' as const } };
   const schema = {
@@ -19,9 +21,28 @@ export function responseFormat(format: ReplyFormat, mustExit: boolean) {
     required: ['thought', 'action', 'argument'],
     additionalProperties: false,
   };
-  return {
-    response_format: { type: 'json_schema' as const, json_schema: { name: 'action', strict: true, schema } },
-  };
+  if (outputSchema !== null)
+    return { response_format: jsonSchema(withData(schema, outputSchema, mustExit), false) };
+  return { response_format: jsonSchema(schema, true) };
+}
+
+function jsonSchema(schema: Record<string, unknown>, strict: boolean) {
+  return { type: 'json_schema' as const, json_schema: { name: 'action', strict, schema } };
+}
+
+/**
+ * The schema of a reply with a user's data in it. It is not strict: the strict mode of OpenAI knows a part of JSON Schema only. The
+ * data's own schema stands in it where it refers to no part of itself, which would be somewhere else there.
+ */
+function withData(
+  schema: { properties: object; required: readonly string[] },
+  outputSchema: OutputSchema,
+  mustExit: boolean,
+) {
+  const { $schema: _, ...rest } = outputSchema;
+  const data = JSON.stringify(rest).includes('"$ref"') ? { type: 'object' } : rest;
+  const required = mustExit ? [...schema.required, 'data'] : schema.required;
+  return { ...schema, properties: { ...schema.properties, data }, required };
 }
 
 export interface Completion {

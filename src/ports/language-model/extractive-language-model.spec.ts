@@ -185,6 +185,7 @@ describe('any situation at all', () => {
     tick: fc.integer({ min: 1, max: 5 }),
     maxTicks: fc.integer({ min: 1, max: 5 }),
     mustExit: fc.boolean(),
+    outputSchema: fc.constant(null),
     history: fc.array(
       fc.record({
         tick: fc.nat(),

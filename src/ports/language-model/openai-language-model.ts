@@ -84,8 +84,11 @@ export class OpenAiLanguageModel implements LanguageModel {
       request.signal.throwIfAborted();
       const attempt = await this.attempt(request, dialect, deadline);
       if (attempt.kind === 'answer') {
-        this.dialect = dialect;
-        this.dialectWorks = true;
+        // A format that was refused for a user's schema may do for all other requests.
+        if (request.situation.outputSchema === null) {
+          this.dialect = dialect;
+          this.dialectWorks = true;
+        }
         return { ...attempt.completion, calls };
       }
       if (attempt.kind === 'refused' || attempt.kind === 'too_long') {
@@ -96,7 +99,12 @@ export class OpenAiLanguageModel implements LanguageModel {
         await this.waitForNextTry(attempt, { tries, calls, deadline }, request.signal);
         continue;
       }
-      const simpler = simplerDialect(dialect, attempt.status, attempt.complaint, this.dialectWorks);
+      const simpler = simplerDialect(
+        dialect,
+        attempt.status,
+        attempt.complaint,
+        this.formatWorksFor(request),
+      );
       if (simpler === null) throw rejection(attempt.status, calls);
       this.log.debug(`The model endpoint answered ${attempt.status}; asking more simply`);
       dialect = simpler;
@@ -125,7 +133,7 @@ export class OpenAiLanguageModel implements LanguageModel {
         {
           model: this.name,
           messages: [...request.messages],
-          ...responseFormat(dialect.format, request.situation.mustExit),
+          ...responseFormat(dialect.format, request.situation),
           ...this.limits(dialect),
         },
         { signal: call.signal },
@@ -158,6 +166,10 @@ export class OpenAiLanguageModel implements LanguageModel {
       return { kind: 'failed', what: `status ${status}`, toldMs: retryAfterMs(header, this.clock.now()) };
     }
     return { kind: 'rejected', status, complaint };
+  }
+
+  private formatWorksFor({ situation }: ModelRequest): boolean {
+    return this.dialectWorks && situation.outputSchema === null;
   }
 
   private limits({ cap, temperature }: Dialect) {
