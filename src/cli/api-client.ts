@@ -30,10 +30,20 @@ const taskShape = z.looseObject({
     })
     .nullable(),
   error: z.looseObject({ code: z.string(), message: z.string() }).nullable(),
-  usage: z.looseObject({ ticks: z.number() }),
+  usage: z.looseObject({
+    ticks: z.number(),
+    model_calls: z.number().optional(),
+    prompt_tokens: z.number().optional(),
+    completion_tokens: z.number().optional(),
+  }),
 });
 /** A task as the API shows it. Fields of a newer server are kept. */
 export type ApiTask = z.infer<typeof taskShape>;
+
+/** A task as the API shows it; null when it is none. */
+export function readTask(json: unknown): ApiTask | null {
+  return taskShape.safeParse(json).data ?? null;
+}
 
 const problemShape = z.object({
   title: z.string().optional(),
@@ -135,8 +145,8 @@ export class ApiClient {
 
   private async task(path: string, init: RequestInit): Promise<ApiTask> {
     const response = await this.fetch(path, { ...init, signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
-    const task = taskShape.safeParse(await response.json().catch(() => null));
-    if (task.success) return task.data;
+    const task = readTask(await response.json().catch(() => null));
+    if (task !== null) return task;
     throw new CommandError(`What answers at ${this.url} does not speak like a Euglena gateway.`);
   }
 

@@ -1,24 +1,61 @@
+import { writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { temporaryDataDir } from '../../test/support/data-dir.js';
-import { chain, EMPTY_HEAD, entryToJson, sha256 } from '../domain/journal.js';
+import {
+  canonicalJson,
+  chain,
+  EMPTY_HEAD,
+  entryToJson,
+  type JournalEvent,
+  sha256,
+} from '../domain/journal.js';
 import { runProgram } from './program.js';
 
-const JOURNAL = chain(EMPTY_HEAD, [
+const SOURCE = {
+  id: 's1',
+  url: 'corpus:a.md',
+  title: 'A',
+  retrieved_at: '2026-01-15T12:00:00.000Z',
+  sha256: '1'.repeat(64),
+};
+const DATA = { b: [1, null], a: 'x' };
+const EVENTS: JournalEvent[] = [
   { type: 'submitted', at: 1, data: { mandate: 'm', max_ticks: 5 } },
-  { type: 'tick', at: 2, data: { tick: 1, action: 'EXIT', argument: 'Yes.', thought: 'Known.' } },
-  { type: 'finished', at: 3, data: { status: 'completed', answer_sha256: sha256('Yes.') } },
-]);
+  {
+    type: 'tick',
+    at: 2,
+    data: { tick: 1, action: 'EXIT', argument: 'Yes.', thought: 'Known.', model_calls: 2, prompt_tokens: 7 },
+  },
+  {
+    type: 'finished',
+    at: 3,
+    data: {
+      status: 'completed',
+      answer_sha256: sha256('Yes.'),
+      unticked: { model_calls: 1, prompt_tokens: 0, completion_tokens: 4 },
+    },
+  },
+];
+const JOURNAL = chain(EMPTY_HEAD, EVENTS);
 const TASK = {
   correlation_id: 't1',
   status: 'completed',
   mandate: 'm',
   max_ticks: 5,
   tick: 1,
-  result: { answer: 'Yes.', exit_reason: 'answered', sources: [], model: 'x', receipt: JOURNAL[2]?.hash },
+  result: {
+    answer: 'Yes.',
+    exit_reason: 'answered',
+    sources: [] as unknown[],
+    data: null,
+    model: 'x',
+    receipt: JOURNAL[2]?.hash,
+  },
   error: null,
-  usage: { ticks: 1 },
+  usage: { ticks: 1, model_calls: 3, prompt_tokens: 7, completion_tokens: 4 },
 };
 
 describe('the command line', () => {
@@ -144,14 +181,110 @@ describe('the command line', () => {
 
   it.each([
     ['answer', { ...TASK, result: { ...TASK.result, answer: 'No.' } }, 'not the one'],
+    ['data', { ...TASK, result: { ...TASK.result, data: { a: 1 } } }, 'data is not what'],
+    ['source', { ...TASK, result: { ...TASK.result, sources: [SOURCE] } }, 'source s1 is not one'],
     ['receipt', { ...TASK, result: { ...TASK.result, receipt: 'f'.repeat(64) } }, 'not the head'],
-    ['charge', { ...TASK, usage: { ticks: 9 } }, 'charges 9 ticks, but its journal has 1'],
+    ['mandate', { ...TASK, mandate: 'n' }, 'mandate is not the one'],
+    ['status', { ...TASK, status: 'cancelled', result: null }, 'is cancelled, but'],
+    ['charge', { ...TASK, usage: { ...TASK.usage, ticks: 9 } }, 'charges 9 ticks, but its journal has 1'],
+    ['number of calls', { ...TASK, usage: { ...TASK.usage, model_calls: 2 } }, 'counts 2 model calls'],
+    ['number of tokens', { ...TASK, usage: { ...TASK.usage, completion_tokens: 0 } }, 'journal has 4'],
     ['end', { ...TASK, status: 'in_progress' }, 'not ended yet'],
   ])('finds a wrong %s', async (_what, task, message) => {
     const url = await serve(cuttingGateway(task));
     const { code, stdout, stderr } = await run('verify', 't1', '--url', url);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toContain(message);
+  });
+
+  describe('a receipt that was saved', () => {
+    const read = { type: 'observation', at: 2, data: { tick: 1, text: 't', source: SOURCE } } as const;
+    const whole = chain(EMPTY_HEAD, [
+      ...EVENTS.slice(0, 2),
+      read,
+      {
+        ...(EVENTS[2] as JournalEvent),
+        data: { ...EVENTS[2]?.data, data_sha256: sha256(canonicalJson(DATA)) },
+      },
+    ]);
+    const task = {
+      ...TASK,
+      result: { ...TASK.result, sources: [SOURCE], data: { a: 'x', b: [1, null] }, receipt: whole[3]?.hash },
+    };
+    const journal = whole.map(entryToJson);
+    const check = async (evidence: unknown) => {
+      const file = join(dataDir.path, 'receipt.json');
+      writeFileSync(file, JSON.stringify(evidence));
+      return run('verify', file, '--offline');
+    };
+
+    it('comes from a gateway and is checked without one', async () => {
+      const file = join(dataDir.path, 'saved.json');
+      const url = await serve(cuttingGateway());
+      const online = await run('verify', 't1', '--url', url, '--save', file);
+      expect(online.code).toBe(0);
+      expect(await run('verify', file, '--offline')).toEqual(online);
+      expect((await check({ task, journal })).code).toBe(0);
+    });
+
+    it.each([0, 1, 2, 3])('tells of any change in entry %d', async (index) => {
+      const changes = [
+        { at: '2026-01-15T12:00:00.000Z' },
+        { type: 'released' },
+        { data: {} },
+        { prev: 'f'.repeat(64) },
+        { hash: 'f'.repeat(64) },
+        { seq: 9 },
+      ];
+      for (const change of changes) {
+        const changed = journal.map((entry, at) => (at === index ? { ...entry, ...change } : entry));
+        expect(await check({ task, journal: changed })).toMatchObject({ code: 1, stdout: '' });
+      }
+      const without = journal.filter((_, at) => at !== index);
+      expect(await check({ task, journal: without })).toMatchObject({ code: 1, stdout: '' });
+    });
+
+    it.each([
+      [{ url: 'corpus:b.md' }],
+      [{ title: 'B' }],
+      [{ retrieved_at: '2027-01-15T12:00:00.000Z' }],
+      [{ sha256: '2'.repeat(64) }],
+      [{ id: 's2' }],
+    ])('tells of a source with %j', async (change) => {
+      const result = { ...task.result, sources: [{ ...SOURCE, ...change }] };
+      const { code, stderr } = await check({ task: { ...task, result }, journal });
+      expect(code).toBe(1);
+      expect(stderr).toContain('is not one that the journal recorded as read');
+    });
+
+    it.each([null, {}, [], { task: {}, journal: [] }, { task, journal: {} }, { task, journal: [1] }])(
+      'is none: %j',
+      async (evidence) => {
+        expect(await check(evidence)).toMatchObject({ code: 1, stdout: '' });
+      },
+    );
+
+    it('is none where there is no file', async () => {
+      const { code, stderr } = await run('verify', join(dataDir.path, 'none.json'), '--offline');
+      expect(code).toBe(1);
+      expect(stderr).toContain('cannot be read as JSON');
+    });
+  });
+
+  it('hands in a schema from a file, and says what is wrong with the file', async () => {
+    const asked: string[] = [];
+    const url = await serve(async (request, response) => {
+      for await (const chunk of request) asked.push(String(chunk));
+      response.writeHead(202).end(JSON.stringify({ ...TASK, status: 'in_queue', result: null }));
+    });
+    const file = join(dataDir.path, 'schema.json');
+    const submit = () => run('submit', 'm', '--output-schema', file, '--url', url);
+    expect((await submit()).stderr).toContain('cannot be read as JSON');
+    writeFileSync(file, '[]');
+    expect((await submit()).stderr).toContain('holds no JSON object');
+    writeFileSync(file, '{"type":"object"}');
+    expect(await submit()).toEqual({ code: 0, stdout: 't1\n', stderr: '' });
+    expect(asked).toEqual(['{"mandate":"m","output_schema":{"type":"object"}}']);
   });
 
   it("shows the server's own reason", async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RunningRole, startRole } from '../../src/boot/start-role.js';
 import { readSettings } from '../../src/config/settings.js';
 import { systemClock } from '../../src/config/system-clock.js';
+import { runProgram } from '../../src/cli/program.js';
 import { issueLocalToken } from '../../src/ports/identity/local-secret.js';
 import { temporaryDataDir } from '../support/data-dir.js';
 import { eventually } from '../support/eventually.js';
@@ -15,7 +16,14 @@ interface Task {
   readonly status: string;
   readonly tick: number;
   readonly max_ticks: number;
-  readonly result: { answer: string; exit_reason: string; model: string } | null;
+  readonly result: {
+    answer: string;
+    exit_reason: string;
+    model: string;
+    unsupported: string[];
+    data: unknown;
+    data_error: string | null;
+  } | null;
   readonly error: { code: string; message: string } | null;
   readonly usage: { ticks: number; model_calls?: number };
 }
@@ -25,6 +33,8 @@ let script: ModelScript;
 let model: ModelServer;
 let role: RunningRole;
 let headers: Record<string, string>;
+let token: string;
+const ended = new Map<string, number>();
 
 beforeAll(async () => {
   model = await startModelServer({ script: (call) => script(call) });
@@ -41,7 +51,7 @@ beforeAll(async () => {
       DAILY_TICK_LIMIT: '10000',
     }),
   );
-  const token = await issueLocalToken({
+  token = await issueLocalToken({
     dataDir: dataDir.path,
     subject: USER,
     ttlSeconds: 600,
@@ -58,22 +68,27 @@ afterAll(async () => {
 /** Hands a mandate in, lets the model say what `says` says (from 1 for each task), and answers how the task ended. */
 async function outcome(
   says: (call: number, body: string) => ReturnType<ModelScript>,
-  { maxTicks = 6, timeoutMs = 15_000 } = {},
+  {
+    maxTicks = 6,
+    timeoutMs = 15_000,
+    schema,
+  }: { maxTicks?: number; timeoutMs?: number; schema?: object } = {},
 ): Promise<{ task: Task; calls: number }> {
   const before = model.calls.length;
   script = ({ callNumber, body }) => says(callNumber - before, JSON.stringify(body));
   const submitted = await fetch(`${role.url}/tasks`, {
     method: 'POST',
     headers,
-    body: JSON.stringify({ mandate: 'What is Euglena?', max_ticks: maxTicks }),
+    body: JSON.stringify({ mandate: 'What is Euglena?', max_ticks: maxTicks, output_schema: schema }),
   });
   expect(submitted.status).toBe(202);
   const { correlation_id: id } = (await submitted.json()) as Task;
-  const ended = async () => {
+  const end = async () => {
     const task = (await (await fetch(`${role.url}/tasks/${id}`, { headers })).json()) as Task;
     return ['completed', 'error', 'cancelled'].includes(task.status) ? task : null;
   };
-  const task = await eventually('the task ends', ended, timeoutMs);
+  const task = await eventually('the task ends', end, timeoutMs);
+  ended.set(id, task.usage.ticks);
   return { task, calls: model.calls.length - before };
 }
 
@@ -141,5 +156,67 @@ describe('a task whose model is a server', () => {
     expect(task).toMatchObject({ status: 'completed', tick: 6, max_ticks: 6 });
     expect(task.result).toMatchObject({ exit_reason: 'max_ticks', model: MODEL_NAME });
     expect(task.result?.answer).not.toBe('');
+  });
+
+  it('gives up on a storm of 429, and charges nothing', async () => {
+    const { task, calls } = await outcome(() => ({ status: 429, headers: { 'retry-after': '0' } }));
+    expect(calls).toBe(5);
+    expect(task).toMatchObject({ status: 'error', tick: 0, error: { code: 'model_unavailable' } });
+    expect(task.usage).toMatchObject({ ticks: 0, model_calls: 5 });
+  });
+
+  it('makes a model that runs in a circle leave', async () => {
+    const { task } = await outcome(() => ({ action: 'SEARCH', argument: 'Euglena' }), { maxTicks: 50 });
+    expect(task).toMatchObject({ status: 'completed', tick: 6, result: { exit_reason: 'max_ticks' } });
+  });
+
+  it('ends cleanly when the model declines', async () => {
+    const { task, calls } = await outcome(() => ({ refusal: 'I cannot help with that.' }));
+    expect(calls).toBe(1);
+    expect(task).toMatchObject({ status: 'error', tick: 0, error: { code: 'model_refused' } });
+    expect(JSON.stringify(task)).not.toContain('cannot help');
+  });
+
+  it('ends cleanly when the mandate is too long for the model', async () => {
+    const body = { error: { code: 'context_length_exceeded', message: 'too long' } };
+    const { task } = await outcome(() => ({ status: 400, body }));
+    expect(task).toMatchObject({ status: 'error', tick: 0, error: { code: 'model_context_exceeded' } });
+  });
+
+  it('cites nothing that was not read', async () => {
+    const { task, calls } = await outcome(() => ({ action: 'EXIT', argument: 'It is so [s4].' }));
+    expect(calls).toBe(2);
+    expect(task.result).toMatchObject({ answer: 'It is so.', unsupported: ['It is so.'] });
+  });
+
+  it('has data that follows its schema, or says why not', async () => {
+    const schema = { type: 'object', properties: { roles: { type: 'integer' } }, required: ['roles'] };
+    const saying = (data: object) =>
+      outcome(() => ({ text: JSON.stringify({ action: 'EXIT', argument: 'Five.', data }) }), { schema });
+    expect((await saying({ roles: 5 })).task.result).toMatchObject({ data: { roles: 5 }, data_error: null });
+    const { task } = await saying({ roles: 'five' });
+    expect(task).toMatchObject({ status: 'completed', result: { answer: 'Five.', data: null } });
+    expect(task.result?.data_error).toContain('#/roles');
+  });
+
+  it('has a receipt that holds, however it ended, and the ledger charges what the journals hold', async () => {
+    expect(ended.size).toBeGreaterThan(10);
+    let charged = 0;
+    for (const [id, ticks] of ended) {
+      let printed = '';
+      const stdout = { write: (text: string) => (printed += text) };
+      const env = { EUGLENA_TOKEN: token };
+      const code = await runProgram(['verify', id, '--url', role.url], { stdout, stderr: stdout, env });
+      expect({ code, printed }).toEqual({
+        code: 0,
+        printed: expect.stringContaining(`Ticks charged: ${ticks}\n`),
+      });
+      charged += ticks;
+    }
+    const used = async () => {
+      const quota = (await (await fetch(`${role.url}/quota`, { headers })).json()) as { used: number };
+      return quota.used === charged;
+    };
+    await eventually('the quota is settled', used);
   });
 });
