@@ -48,7 +48,7 @@ function draftOf({ $schema }: OutputSchema): SchemaDraft | null {
   return typeof $schema === 'string' ? (DIALECTS[$schema.replace(/#$/, '')] ?? null) : null;
 }
 
-const require = createRequire(import.meta.url);
+const load = createRequire(import.meta.url);
 const MODULES: Readonly<Record<SchemaDraft, string>> = {
   '4': 'ajv',
   '7': 'ajv',
@@ -61,7 +61,7 @@ const checkers: Partial<Record<SchemaDraft, Ajv>> = {};
 function checkerOf(draft: SchemaDraft): Ajv {
   const known = checkers[draft];
   if (known !== undefined) return known;
-  const { default: Checker } = require(MODULES[draft]) as { default: typeof Ajv };
+  const { default: Checker } = load(MODULES[draft]) as { default: typeof Ajv };
   const checker = new Checker({ strict: false, validateFormats: false, logger: false });
   void checker.validateSchema({});
   checkers[draft] = checker;

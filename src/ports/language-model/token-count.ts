@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type * as Encoding from 'gpt-tokenizer/encoding/cl100k_base';
 
-const require = createRequire(import.meta.url);
+const load = createRequire(import.meta.url);
 /** The time of the encoding grows with the square of a run of letters, so that no run may be longer. */
 const PIECE_CHARS = 512;
 let encoding: typeof Encoding | undefined;
@@ -12,7 +12,7 @@ let encoding: typeof Encoding | undefined;
  * it is loaded when it is needed first.
  */
 export function countTokens(text: string): number {
-  encoding ??= require('gpt-tokenizer/encoding/cl100k_base') as typeof Encoding;
+  encoding ??= load('gpt-tokenizer/encoding/cl100k_base') as typeof Encoding;
   let count = 0;
   for (let start = 0; start < text.length; start += PIECE_CHARS) {
     // Special tokens in a text are text.
