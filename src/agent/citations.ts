@@ -8,6 +8,8 @@ const CITED = new RegExp(IDS);
 /** Citations that stand behind the end of their sentence. */
 const BEHIND_THE_END = new RegExp(String.raw`([.!?…。！？]["'’”)]?)((?: ?${IDS})+)`, 'g');
 const FENCED = /^ {0,3}(`{3,}|~{3,})[^\n]*\n[\s\S]*?(?:\n {0,3}\1[^\n]*(?=\n|$)|$(?![\s\S]))/gm;
+/** A line above the divider of a table. */
+const TABLE_HEAD = /^[^\n]*\n(?=[ \t]*\|[ \t:|-]{3,200}(?:\n|$(?![\s\S])))/gm;
 const BLOCK_START = /\n(?=[ \t]*(?:\n|[-*+•|>#]|\d{1,3}[.)] ))/;
 const BLOCK_MARK = /^\s*(?:>\s*)*(?:(?:[-*+•]|\d{1,3}[.)])\s+)?/;
 
@@ -43,12 +45,13 @@ export function unknownCitations(text: string, sources: readonly Source[]): stri
 }
 
 /**
- * The sentences without a citation in them or directly behind them. Headings, code, the divider of a table and words that
- * introduce a list (they end with a colon) are no sentences. A line break inside a sentence reads as a blank.
+ * The sentences without a citation in them or directly behind them. Headings, code, the head of a table and words that
+ * introduce a list (they end with a colon) are no sentences; a row of a table is one. A line break inside a sentence reads as a blank.
  */
 export function unsupportedSentences(answer: string): string[] {
   return answer
     .replace(FENCED, '\n')
+    .replace(TABLE_HEAD, '\n')
     .split(BLOCK_START)
     .filter((block) => !/^\s*#/.test(block))
     .flatMap((block) => {
