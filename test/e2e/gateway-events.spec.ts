@@ -76,7 +76,15 @@ async function work(id: string): Promise<void> {
     ({ record } = change);
     await new Promise((resolve) => setTimeout(resolve, tick % 4));
   }
-  const result = { answer: 'It is so.', exitReason: 'answered', sources: [], unsupported: [], data: null, dataError: null, model: 'scripted' } as const;
+  const result = {
+    answer: 'It is so.',
+    exitReason: 'answered',
+    sources: [],
+    unsupported: [],
+    data: null,
+    dataError: null,
+    model: 'scripted',
+  } as const;
   await store.commit(completion(record, lease, [], result, Date.now()));
 }
 
