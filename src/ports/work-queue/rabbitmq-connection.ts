@@ -8,9 +8,9 @@ const HEARTBEAT_SECONDS = 10;
 const reconnectSeconds = () => 0.5 + Math.random();
 const CONNECT_TIMEOUT_MS = 5_000;
 /** How long an operation may take, the wait for a lost connection included, in ms: who waits for it is told within 3 s. */
-export const OPERATION_TIMEOUT_MS = 2_500;
+export const OPERATION_TIMEOUT_MS = 2_000;
 /** How long it waits for a connection that was lost, in ms. */
-const CONNECTION_PATIENCE_MS = 2_000;
+const CONNECTION_PATIENCE_MS = 1_500;
 
 /** The client does not tell why the broker closed the connection instead of opening the virtual host. */
 const VHOST_REFUSED = /NOT[-_]ALLOWED|\b530\b|ConnectionOpenOk; got <ConnectionClose/;
