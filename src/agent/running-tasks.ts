@@ -47,7 +47,7 @@ export class RunningTasks {
       await work(task);
     } finally {
       unwatch();
-      ended.abort();
+      ended.abort('over');
       this.tasks.delete(lease.correlationId);
       this.onChange();
     }

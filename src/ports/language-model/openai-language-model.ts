@@ -149,7 +149,8 @@ export class OpenAiLanguageModel implements LanguageModel {
       return this.classify(error);
     } finally {
       request.signal.removeEventListener('abort', abort);
-      call.abort();
+      // With a reason, or each call would make an error with a stack.
+      call.abort('over');
     }
   }
 
