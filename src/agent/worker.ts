@@ -132,8 +132,8 @@ export class Worker implements OnApplicationBootstrap, BeforeApplicationShutdown
       await this.handleOrHold(delivery);
     } finally {
       this.inHand -= 1;
+      if (this.inHand === 0) await this.protection.unprotect();
     }
-    if (this.inHand === 0) await this.protection.unprotect();
   }
 
   /** Waits out an outage of the task store with the message in hand, so that it is not handed out and failed for nothing. */

@@ -55,3 +55,42 @@ describe('the adapter of the identity', () => {
     expect(() => readSettings({ SUPABASE_URL: url })).toThrow('SUPABASE_URL: must hold no user name');
   });
 });
+
+describe('the adapters of the fleet', () => {
+  const ECS = { ECS_CLUSTER: 'c', ECS_SERVICE: 's', AWS_REGION: 'us-east-2' };
+  it.each<[Environment, AdapterChoice, AdapterChoice]>([
+    [{}, { adapter: 'SQLite', embedded: true }, { adapter: 'child processes', embedded: true }],
+    [
+      ECS,
+      { adapter: 'CloudWatch', embedded: false },
+      { adapter: 'ECS service s of cluster c', embedded: false },
+    ],
+    [
+      { ECS_ENABLED: 'true', AWS_REGION: 'us-east-2' },
+      { adapter: 'CloudWatch', embedded: false },
+      { adapter: 'child processes', embedded: true },
+    ],
+  ])('with %j are %j and %j', (env, metrics, fleet) => {
+    const settings = readSettings(env);
+    expect(chooseAdapter('fleet-metrics', settings)).toEqual(metrics);
+    expect(chooseAdapter('fleet', settings)).toEqual(fleet);
+  });
+
+  it.each<[Environment, string]>([
+    [{ ECS_CLUSTER: 'c' }, 'ECS_SERVICE: needed by ECS_CLUSTER'],
+    [{ ECS_SERVICE: 's' }, 'ECS_CLUSTER: needed by ECS_SERVICE'],
+    [{ ECS_CLUSTER: 'c', ECS_SERVICE: 's' }, 'AWS_REGION: needed by ECS_CLUSTER'],
+    [{ ECS_ENABLED: '1', EUGLENA_ROLE: 'metrics' }, 'AWS_REGION: needed by ECS_ENABLED'],
+    [{ ECS_ENABLED: '1', EUGLENA_ROLE: 'autoscaler' }, 'ECS_CLUSTER: needed by ECS_ENABLED'],
+    [{ ECS_ENABLED: '1', EUGLENA_ROLE: 'agent' }, 'ECS_AGENT_URI: needed by ECS_ENABLED'],
+  ])('are not half chosen: %j', (env, problem) => {
+    expect(() => readSettings(env)).toThrow(problem);
+  });
+
+  it('give an agent on ECS its protection, and a gateway there nothing to set', () => {
+    const agent = { ECS_ENABLED: 'true', ECS_AGENT_URI: 'http://169.254.170.2/api/1', EUGLENA_ROLE: 'agent' };
+    expect(readSettings(agent).ecs.agentUri).toBe('http://169.254.170.2/api/1');
+    expect(readSettings({ ...agent, ECS_ENABLED: 'false' }).ecs.agentUri).toBeNull();
+    expect(readSettings({ ECS_ENABLED: 'true', EUGLENA_ROLE: 'gateway' }).ecs.agentUri).toBeNull();
+  });
+});

@@ -43,8 +43,11 @@ const CHOOSE: Record<PortName, (settings: Settings) => AdapterChoice> = {
     provider === 'corpus'
       ? embedded(`corpus of documents (${corpusDir ?? "this project's docs"})`)
       : distributed(apiUrl === null ? provider : `${provider} at ${new URL(apiUrl).host}`),
-  'fleet-metrics': () => embedded('SQLite'),
-  fleet: () => embedded('child processes'),
+  'fleet-metrics': ({ aws }) => (aws.cloudWatch ? distributed('CloudWatch') : embedded('SQLite')),
+  fleet: ({ ecs: { service } }) =>
+    service === null
+      ? embedded('child processes')
+      : distributed(`ECS service ${service.name} of cluster ${service.cluster}`),
 };
 
 /** The adapter of one port. Chosen by the presence of its settings, each port on its own. */

@@ -193,6 +193,9 @@ const environment = z.object({
     blank,
     z.enum(['backlog', 'queue-depth'], 'must be one of: backlog, queue-depth').default('backlog'),
   ),
+  AUTOSCALER_DRY_RUN: flag,
+  AUTOSCALER_INTERVAL_SECONDS: integer(1, 3_600, 120),
+  SCALE_IN_AFTER_SECONDS: integer(0, 3_600, 300),
   TARGET_MESSAGES_PER_WORKER: integer(1, 10_000, 1),
   MIN_WORKERS: integer(0, 1_000, 1),
   MAX_WORKERS: integer(1, 1_000, 11),
@@ -200,6 +203,8 @@ const environment = z.object({
   ECS_AGENT_URI: optionalUrl('http:'),
   ECS_CLUSTER: optionalText,
   ECS_SERVICE: optionalText,
+  AWS_REGION: optionalText,
+  AWS_ENDPOINT_URL: optionalUrl('http:', 'https:'),
 });
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -235,13 +240,8 @@ export function readSettings(env: Environment): Settings {
 
 type Parsed = z.infer<typeof environment>;
 
-/** Engines that have settings but no adapter in this version. Starting without them would be a silent fallback. */
-function withoutAdapter(env: Parsed): string[] {
-  const given = { ECS_ENABLED: env.ECS_ENABLED };
-  return Object.entries(given)
-    .filter(([, value]) => value !== undefined && value !== false)
-    .map(([name]) => `${name}: this version has no adapter for it yet; leave it empty`);
-}
+/** Which settings groups a role gets; a role that reads untrusted pages must not hold the gateway's keys. */
+const serves = (role: Role, ...roles: Role[]): boolean => role === 'all' || roles.includes(role);
 
 /** Whether an address says where something is and nothing else: paths are put behind it, and the log shows it. */
 function isPlain(url: string): boolean {
@@ -249,8 +249,29 @@ function isPlain(url: string): boolean {
   return [username, password, search, hash].every((part) => part === '');
 }
 
+/** Whether the figures of the fleet go to CloudWatch: the process runs on ECS, or scales a service there. */
+const usesCloudWatch = (env: Parsed): boolean => env.ECS_ENABLED || env.ECS_CLUSTER !== undefined;
+
+function checkAws(env: Parsed): string[] {
+  const problems: string[] = [];
+  const role = env.EUGLENA_ROLE;
+  const needs = (name: 'ECS_CLUSTER' | 'ECS_SERVICE' | 'ECS_AGENT_URI' | 'AWS_REGION', by: string) => {
+    if (env[name] === undefined) problems.push(`${name}: needed by ${by}`);
+  };
+  if (env.ECS_SERVICE !== undefined) needs('ECS_CLUSTER', 'ECS_SERVICE');
+  if (env.ECS_CLUSTER !== undefined) needs('ECS_SERVICE', 'ECS_CLUSTER');
+  if (env.ECS_ENABLED && role === 'autoscaler') needs('ECS_CLUSTER', 'ECS_ENABLED in role autoscaler');
+  if (env.ECS_ENABLED && role === 'agent') {
+    needs('ECS_AGENT_URI', 'ECS_ENABLED in role agent; ECS gives it to every container');
+  }
+  if (usesCloudWatch(env) && serves(role, 'metrics', 'autoscaler')) {
+    needs('AWS_REGION', env.ECS_ENABLED ? 'ECS_ENABLED' : 'ECS_CLUSTER');
+  }
+  return problems;
+}
+
 function crossCheck(env: Parsed): string[] {
-  const problems = withoutAdapter(env);
+  const problems = checkAws(env);
   if (env.SUPABASE_URL !== undefined && !isPlain(env.SUPABASE_URL)) {
     problems.push('SUPABASE_URL: must hold no user name, password, query or fragment');
   }
@@ -284,9 +305,6 @@ function crossCheck(env: Parsed): string[] {
   }
   return problems;
 }
-
-/** Which settings groups a role gets; a role that reads untrusted pages must not hold the gateway's keys. */
-const serves = (role: Role, ...roles: Role[]): boolean => role === 'all' || roles.includes(role);
 
 function assemble(env: Parsed) {
   const role = env.EUGLENA_ROLE;
@@ -366,12 +384,27 @@ function assemble(env: Parsed) {
       targetMessagesPerWorker: env.TARGET_MESSAGES_PER_WORKER,
       minWorkers: env.MIN_WORKERS,
       maxWorkers: env.MAX_WORKERS,
+      scaleInAfterMs: env.SCALE_IN_AFTER_SECONDS * 1_000,
+    },
+    autoscaler: {
+      dryRun: env.AUTOSCALER_DRY_RUN,
+      intervalMs: env.AUTOSCALER_INTERVAL_SECONDS * 1_000,
     },
     ecs: {
-      enabled: env.ECS_ENABLED,
-      agentUri: env.ECS_AGENT_URI ?? null,
-      cluster: env.ECS_CLUSTER ?? null,
-      service: env.ECS_SERVICE ?? null,
+      /** Where a task asks to be left alone while it works; null where no platform ends workers. */
+      agentUri: agent && env.ECS_ENABLED ? (env.ECS_AGENT_URI ?? null) : null,
+      /** The service that the autoscaler sizes; null: child processes of the autoscaler. */
+      service:
+        env.ECS_CLUSTER === undefined || env.ECS_SERVICE === undefined
+          ? null
+          : { cluster: env.ECS_CLUSTER, name: env.ECS_SERVICE },
+    },
+    aws: {
+      /** Where the figures of the fleet go and come from: CloudWatch, or this host's data folder. */
+      cloudWatch: usesCloudWatch(env),
+      region: env.AWS_REGION ?? null,
+      /** Replaces the addresses of all AWS services: an emulator, a private endpoint. */
+      endpointUrl: env.AWS_ENDPOINT_URL ?? null,
     },
   };
 }

@@ -164,6 +164,7 @@ describe('a fleet of child processes', () => {
       MODEL_NAME: 'm',
       SUPABASE_API_KEY: 'k',
       CALLBACK_SECRET: 'c',
+      AWS_SECRET_ACCESS_KEY: 'a',
       PORT: '9',
       METRICS_PORT: '10',
     };
@@ -181,6 +182,7 @@ describe('a fleet of child processes', () => {
     });
     expect(given.env).not.toHaveProperty('SUPABASE_API_KEY');
     expect(given.env).not.toHaveProperty('CALLBACK_SECRET');
+    expect(given.env).not.toHaveProperty('AWS_SECRET_ACCESS_KEY');
   });
 });
 

@@ -1,11 +1,13 @@
 import { Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
-import { CLOCK } from '../../config/settings.module.js';
+import { CLOCK, SETTINGS } from '../../config/settings.module.js';
+import { type Settings } from '../../config/settings.js';
 import { type Clock } from '../../domain/clock.js';
 import {
   EmbeddedDatabaseModule,
   OPEN_EMBEDDED,
   type OpenEmbedded,
 } from '../embedded/embedded-database.module.js';
+import { awsPlace } from '../aws/aws-calls.js';
 import { FLEET_METRICS, type FleetMetrics } from './fleet-metrics.port.js';
 import { SqliteFleetMetrics } from './sqlite-fleet-metrics.js';
 
@@ -14,8 +16,9 @@ import { SqliteFleetMetrics } from './sqlite-fleet-metrics.js';
   providers: [
     {
       provide: FLEET_METRICS,
-      useFactory: (open: OpenEmbedded, clock: Clock): FleetMetrics => new SqliteFleetMetrics(open(), clock),
-      inject: [OPEN_EMBEDDED, CLOCK],
+      useFactory: (open: OpenEmbedded, clock: Clock, settings: Settings) =>
+        settings.aws.cloudWatch ? inCloudWatch(settings, clock) : new SqliteFleetMetrics(open(), clock),
+      inject: [OPEN_EMBEDDED, CLOCK, SETTINGS],
     },
   ],
   exports: [FLEET_METRICS],
@@ -26,4 +29,10 @@ export class FleetMetricsModule implements OnApplicationShutdown {
   onApplicationShutdown(): Promise<void> {
     return this.metrics.close();
   }
+}
+
+/** The client is loaded where it is used: it costs a start 0.2 s. */
+async function inCloudWatch({ aws, queueName }: Settings, clock: Clock): Promise<FleetMetrics> {
+  const { CloudWatchFleetMetrics } = await import('./cloudwatch-fleet-metrics.js');
+  return new CloudWatchFleetMetrics(awsPlace(aws), queueName, clock);
 }

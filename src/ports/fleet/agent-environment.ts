@@ -2,6 +2,9 @@ import { type Environment } from '../../config/settings.js';
 
 /** Keys of other roles: an agent reads untrusted pages and must not hold them. */
 const NOT_FOR_AGENTS = [
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
   'CALLBACK_SECRET',
   'SUPABASE_ANON_KEY',
   'SUPABASE_API_KEY',

@@ -6,8 +6,10 @@ import { type Clock } from '../../domain/clock.js';
 import { PresenceModule } from '../presence/presence.module.js';
 import { PRESENCE, type Presence } from '../presence/presence.port.js';
 import { packageRoot } from '../web-search/package-root.js';
+import { awsPlace } from '../aws/aws-calls.js';
 import { agentEnvironment } from './agent-environment.js';
 import { ChildProcessFleet } from './child-process-fleet.js';
+import { type EcsServiceName } from './ecs-fleet.js';
 import { FLEET, type Fleet } from './fleet.port.js';
 
 const MAIN = join(packageRoot(), 'dist/main.js');
@@ -17,13 +19,10 @@ const MAIN = join(packageRoot(), 'dist/main.js');
   providers: [
     {
       provide: FLEET,
-      useFactory: (settings: Settings, clock: Clock, presence: Presence): Fleet =>
-        new ChildProcessFleet({
-          command: [process.execPath, MAIN, '--role', 'agent'],
-          env: agentEnvironment(process.env, settings.dataDir),
-          clock,
-          busyPids: () => busyPids(presence),
-        }),
+      useFactory: (settings: Settings, clock: Clock, presence: Presence) =>
+        settings.ecs.service === null
+          ? onThisHost(settings, clock, presence)
+          : inEcs(settings, settings.ecs.service),
       inject: [SETTINGS, CLOCK, PRESENCE],
     },
   ],
@@ -35,6 +34,21 @@ export class FleetModule implements OnApplicationShutdown {
   onApplicationShutdown(): Promise<void> {
     return this.fleet.close();
   }
+}
+
+function onThisHost(settings: Settings, clock: Clock, presence: Presence): Fleet {
+  return new ChildProcessFleet({
+    command: [process.execPath, MAIN, '--role', 'agent'],
+    env: agentEnvironment(process.env, settings.dataDir),
+    clock,
+    busyPids: () => busyPids(presence),
+  });
+}
+
+/** The client is loaded where it is used: it costs a start 0.2 s. */
+async function inEcs({ aws }: Settings, service: EcsServiceName): Promise<Fleet> {
+  const { EcsFleet } = await import('./ecs-fleet.js');
+  return new EcsFleet(awsPlace(aws), service);
 }
 
 async function busyPids(presence: Presence): Promise<ReadonlySet<number>> {
