@@ -12,9 +12,11 @@ import { EmbeddedDatabase } from '../ports/embedded/embedded-database.js';
 import { FLEET_METRICS, type FleetMetrics } from '../ports/fleet-metrics/fleet-metrics.port.js';
 import { ChildProcessFleet } from '../ports/fleet/child-process-fleet.js';
 import { FLEET, type FleetState } from '../ports/fleet/fleet.port.js';
-import { Autoscaler, DECISION_INTERVAL_MS, FIRST_DECISION_AFTER_MS } from './autoscaler.js';
+import { Autoscaler, FIRST_DECISION_AFTER_MS } from './autoscaler.js';
 import { AutoscalerModule } from './autoscaler.module.js';
 
+/** Between two decisions by default, in ms. */
+const DECISION_INTERVAL_MS = 120_000;
 /** An agent that has nothing to do, and ends with its parent. */
 const IDLE_AGENT = "process.on('disconnect', () => process.exit(0)); setInterval(() => undefined, 1_000)";
 
@@ -109,6 +111,10 @@ describe('the autoscaler', () => {
     const autoscaler = await start();
     expect(await autoscaler.decide()).toMatchObject({ desired: 1, rule: 'no_data', outcome: 'applied' });
     expect(await autoscaler.decide()).toMatchObject({ desired: 1, rule: 'no_data', outcome: 'held' });
+    await expect(autoscaler.ping()).rejects.toMatchObject({ code: 'engine_unavailable' });
+    await put(0);
+    expect(await autoscaler.decide()).toMatchObject({ desired: 1, rule: 'minimum', outcome: 'held' });
+    await expect(autoscaler.ping()).resolves.toBeUndefined();
   });
 
   it('holds and says so when the metrics cannot be read', async () => {
@@ -154,6 +160,13 @@ describe('the autoscaler', () => {
     expect(await fleet.state()).toEqual({ desired: 0, running: 0, pending: 0 });
   });
 
+  it('only records with AUTOSCALER_DRY_RUN', async () => {
+    const autoscaler = await start({ AUTOSCALER_DRY_RUN: 'true' });
+    await put(2);
+    expect(await autoscaler.decide()).toMatchObject({ current: 0, desired: 2, outcome: 'dry_run' });
+    expect(await fleet.state()).toEqual({ desired: 0, running: 0, pending: 0 });
+  });
+
   it('shows the last 500 decisions, newest first, with all that they were made from', async () => {
     const autoscaler = await start();
     await fleet.setDesired(1);
@@ -177,6 +190,7 @@ describe('the autoscaler', () => {
         ready: 2,
         in_flight: 1,
         busy_workers: 1,
+        pending: 0,
         data_age_seconds: 5,
         mean_queue_depth: null,
         recent_peak: 3,

@@ -35,6 +35,7 @@ export function decisionToJson(decision: Decision) {
       ready: inputs.ready,
       in_flight: inputs.inFlight,
       busy_workers: inputs.busyWorkers,
+      pending: inputs.pending,
       data_age_seconds: inputs.dataAgeSeconds,
       mean_queue_depth: inputs.meanQueueDepth,
       recent_peak: inputs.recentPeak,

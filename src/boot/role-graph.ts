@@ -1,11 +1,13 @@
 import { type DynamicModule, Global, Module, type Type } from '@nestjs/common';
 import { AgentModule } from '../agent/agent.module.js';
+import { Autoscaler } from '../autoscaler/autoscaler.js';
 import { AutoscalerModule } from '../autoscaler/autoscaler.module.js';
 import { portsOf } from '../config/adapter-choice.js';
 import { SettingsModule } from '../config/settings.module.js';
 import { type PortName, type Role, type Settings } from '../config/settings.js';
 import { type Clock } from '../domain/clock.js';
 import { GatewayModule } from '../gateway/gateway.module.js';
+import { DepthSampler } from '../metrics/depth-sampler.js';
 import { MetricsModule } from '../metrics/metrics.module.js';
 import { AgentMemoryModule } from '../ports/agent-memory/agent-memory.module.js';
 import { AGENT_MEMORY } from '../ports/agent-memory/agent-memory.port.js';
@@ -53,21 +55,29 @@ const PORTS: Record<PortName, { readonly module: Type; readonly token: symbol }>
   fleet: { module: FleetModule, token: FLEET },
 };
 
-/** The ports of a role are its health: the process is ready while each of them answers. */
+/** What a sidecar is there for is part of its health: that it sees, and that it is heard. */
+const OWN_CHECKS: Partial<Record<Role, { readonly module: Type; readonly token: Type }>> = {
+  metrics: { module: MetricsModule, token: DepthSampler },
+  autoscaler: { module: AutoscalerModule, token: Autoscaler },
+};
+
+/** The ports of a role are its health, and a sidecar's work: the process is ready while each of them answers. */
 @Global()
 @Module({})
 class RoleHealthModule {
   static of(role: Role): DynamicModule {
-    const names = portsOf(role);
+    const ports = portsOf(role).map((name) => ({ name, ...PORTS[name] }));
+    const own = OWN_CHECKS[role];
+    const components = own === undefined ? ports : [...ports, { name: role, ...own }];
     const checks = {
       provide: HEALTH_CHECKS,
-      useFactory: (...ports: { ping(): Promise<void> }[]): HealthCheck[] =>
-        ports.map((port, index) => ({ name: names[index] ?? '', ping: () => port.ping() })),
-      inject: names.map((name) => PORTS[name].token),
+      useFactory: (...parts: { ping(): Promise<void> }[]): HealthCheck[] =>
+        parts.map((part, index) => ({ name: components[index]?.name ?? '', ping: () => part.ping() })),
+      inject: components.map(({ token }) => token),
     };
     return {
       module: RoleHealthModule,
-      imports: names.map((name) => PORTS[name].module),
+      imports: components.map(({ module }) => module),
       providers: [checks],
       exports: [HEALTH_CHECKS],
     };

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {
   desiredWorkers,
   explain,
+  lookBackMs,
   SCALING_WINDOW_MS,
   type ScalingSample,
   type ScalingSettings,
@@ -16,6 +17,7 @@ const SETTINGS: ScalingSettings = {
   targetMessagesPerWorker: 1,
   minWorkers: 1,
   maxWorkers: 11,
+  scaleInAfterMs: 300_000,
 };
 const QUEUE_DEPTH: ScalingSettings = { ...SETTINGS, policy: 'queue-depth' };
 
@@ -28,8 +30,9 @@ function decide(
   current = 1,
   settings: ScalingSettings = SETTINGS,
   history: Wish[] = [],
+  pending = 0,
 ) {
-  return desiredWorkers({ now: NOW, current, samples }, settings, history);
+  return desiredWorkers({ now: NOW, current, samples, pending }, settings, history);
 }
 
 describe('the backlog policy', () => {
@@ -103,6 +106,25 @@ describe('the backlog policy', () => {
     expect(decide(samples, 1)).toMatchObject({ desired: 1 });
   });
 
+  it('shrinks as soon or as late as it is told to', () => {
+    const samples = [sample(7, 0, 0, 200_000), sample(0)];
+    expect(decide(samples, 9, { ...SETTINGS, scaleInAfterMs: 200_000 }).desired).toBe(7);
+    expect(decide(samples, 9, { ...SETTINGS, scaleInAfterMs: 199_999 }).desired).toBe(1);
+    const long = { ...SETTINGS, scaleInAfterMs: 900_000 };
+    expect(lookBackMs(long)).toBe(900_000);
+    expect(decide([sample(7, 0, 0, 900_000), sample(0)], 9, long).desired).toBe(7);
+    expect(decide([sample(0)], 9, long, [{ at: NOW - 900_000, workers: 8 }]).desired).toBe(8);
+  });
+
+  it('does not shrink while workers start, and grows all the same', () => {
+    expect(decide([sample(0)], 9, SETTINGS, [], 2)).toMatchObject({ desired: 9, rule: 'workers_starting' });
+    expect(decide([sample(0)], 9, QUEUE_DEPTH, [], 2)).toMatchObject({
+      desired: 9,
+      rule: 'workers_starting',
+    });
+    expect(decide([sample(11)], 9, SETTINGS, [], 2)).toMatchObject({ desired: 11, rule: 'backlog' });
+  });
+
   it('does not shrink in the first moment after an outage', () => {
     const blind = desiredWorkers({ now: NOW - 10_000, current: 9, samples: [] }, SETTINGS, []);
     expect(decide([sample(0)], 9, SETTINGS, [...blind.history])).toMatchObject({
@@ -139,6 +161,16 @@ describe('a decision without usable data', () => {
 
 describe('the queue-depth policy', () => {
   it.each([
+    [0, 1],
+    [5, 5],
+    [100, 11],
+  ])('for a depth of %i wants %i workers, whatever runs now', (depth, desired) => {
+    for (const current of [1, 3, 11]) {
+      expect(decide([sample(depth)], current, QUEUE_DEPTH).desired).toBe(desired);
+    }
+  });
+
+  it.each([
     [[0, 0, 0], 1, 'queue_empty'],
     [[5, 5, 5], 5, 'queue_depth'],
     [[0, 0, 0, 0, 11], 3, 'queue_depth'],
@@ -174,6 +206,7 @@ describe('every decision', () => {
       targetMessagesPerWorker: fc.integer({ min: 1, max: 50 }),
       minWorkers: fc.integer({ min: 0, max: 20 }),
       maxWorkers: fc.integer({ min: 1, max: 40 }),
+      scaleInAfterMs: fc.integer({ min: 0, max: 600_000 }),
     })
     .filter(({ minWorkers, maxWorkers }) => minWorkers <= maxWorkers);
   const history = fc.array(
@@ -218,6 +251,33 @@ describe('every decision', () => {
       fc.property(count, fc.nat(40), settings, history, fc.nat(60), (ready, busy, config, past, current) => {
         const { desired } = decide([sample(ready, 0, busy)], current, { ...config, policy: 'backlog' }, past);
         expect(desired).toBeGreaterThanOrEqual(Math.min(busy, config.maxWorkers));
+      }),
+    );
+  });
+
+  it('never takes workers away on missing, old or unusable data, nor while workers start', () => {
+    const useless = fc.oneof(
+      fc.record({ at: fc.integer({ min: NOW - 9e6, max: NOW - STALE_AFTER_MS - 1 }), queueDepth: count }),
+      fc.record({ at: fc.integer({ min: NOW + 60_001, max: NOW + 9e6 }), queueDepth: count }),
+      fc.record({
+        at: fc.integer({ min: NOW - STALE_AFTER_MS, max: NOW }),
+        queueDepth: fc.constantFrom(Number.NaN, -1, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY),
+      }),
+    );
+    const unseen = fc.array(
+      useless.map((one) => ({ ...one, inFlight: 0, busyWorkers: 0 })),
+      { maxLength: 8 },
+    );
+    fc.assert(
+      fc.property(unseen, settings, history, fc.nat(60), (seen, config, past, current) => {
+        const { desired } = decide(seen, current, { ...config, policy: 'backlog' }, past);
+        expect(desired).toBe(Math.max(current, config.minWorkers));
+      }),
+    );
+    fc.assert(
+      fc.property(samples, settings, history, fc.nat(60), fc.integer({ min: 1, max: 9 }), (...drawn) => {
+        const [seen, config, past, current, pending] = drawn;
+        expect(decide(seen, current, config, past, pending).desired).toBeGreaterThanOrEqual(current);
       }),
     );
   });

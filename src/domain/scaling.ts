@@ -1,6 +1,6 @@
 /** How many agents should run. Pure; `docs/scaling.md` tells users the same. */
 
-/** Only work seen within this time counts, and the fleet shrinks to nothing smaller than was wanted in it. In ms. */
+/** Only work seen within this time counts. In ms. */
 export const SCALING_WINDOW_MS = 300_000;
 /** A newest datapoint older than this says nothing about now. In ms. */
 export const STALE_AFTER_MS = 90_000;
@@ -12,7 +12,8 @@ const SENTENCES = {
   busy_workers: 'As many workers as are busy: the fleet never shrinks below the work in hand.',
   minimum: 'Fewer would do; MIN_WORKERS is the smallest count.',
   maximum: 'More are wanted; MAX_WORKERS is the largest count.',
-  recent_peak: 'Fewer would do now; the count waits for the highest wish of the last 5 minutes to pass.',
+  recent_peak: 'Fewer would do now; the count waits for the highest recent wish to pass.',
+  workers_starting: 'Fewer would do now; the count stays until all workers that were asked for have started.',
   queue_depth: 'The mean of the waiting tasks over 5 minutes, divided by the target for each worker.',
   queue_empty: 'No task waited in the last 5 minutes: MIN_WORKERS.',
   no_data: 'There is no datapoint of the last 5 minutes: the count stays.',
@@ -44,7 +45,9 @@ export interface ScalingObservation {
   readonly now: number;
   /** The count that is wanted so far. */
   readonly current: number;
-  /** Samples of the last 5 minutes, in any order; older ones are ignored. */
+  /** Workers that were asked for and do not run yet; 0 if not given. */
+  readonly pending?: number;
+  /** Samples since {@link lookBackMs} ago, in any order; older ones are ignored. */
   readonly samples: readonly ScalingSample[];
 }
 
@@ -55,6 +58,13 @@ export interface ScalingSettings {
   readonly targetMessagesPerWorker: number;
   readonly minWorkers: number;
   readonly maxWorkers: number;
+  /** How long fewer workers must have been enough before there are fewer, in ms. Policy `backlog` only. */
+  readonly scaleInAfterMs: number;
+}
+
+/** How far back a decision looks, in ms. */
+export function lookBackMs({ scaleInAfterMs }: Pick<ScalingSettings, 'scaleInAfterMs'>): number {
+  return Math.max(SCALING_WINDOW_MS, scaleInAfterMs);
 }
 
 /** The count that an earlier decision would have liked. */
@@ -74,7 +84,9 @@ export interface ScalingInputs {
   readonly dataAgeSeconds: number | null;
   /** Policy `queue-depth` only. */
   readonly meanQueueDepth: number | null;
-  /** The highest wish of the last 5 minutes, this one included. Policy `backlog` only. */
+  /** Workers that were asked for and do not run yet. */
+  readonly pending: number;
+  /** The highest wish within `scaleInAfterMs`, this one included. Policy `backlog` only. */
   readonly recentPeak: number | null;
   readonly targetMessagesPerWorker: number;
   readonly minWorkers: number;
@@ -92,8 +104,9 @@ export interface ScalingDecision {
 /**
  * Decides the count. Policy `backlog`, with R ready messages, U the larger of messages in flight and busy workers, and
  * N the target: `ceil((R + U) / N)`, at least the busy workers, within the limits. A larger count applies at once; a
- * smaller one only down to the highest wish of the last 5 minutes, taken from `history` and from the samples, so that
- * an empty history is safe too. Without usable data the count stays, but for one below the minimum, which is raised.
+ * smaller one only down to the highest wish of the last `scaleInAfterMs`, taken from `history` and from the samples, so
+ * that an empty history is safe too. While workers are starting the count does not fall. Without usable data the count
+ * stays, but for one below the minimum, which is raised.
  */
 export function desiredWorkers(
   observation: ScalingObservation,
@@ -102,10 +115,18 @@ export function desiredWorkers(
 ): ScalingDecision {
   const past = observation.samples.filter((sample) => sample.at <= observation.now + FUTURE_TOLERANCE_MS);
   const recent = past.filter((sample) => sample.at >= observation.now - SCALING_WINDOW_MS);
-  const wishes = history.filter((wish) => wish.at >= observation.now - SCALING_WINDOW_MS);
-  const decision = { observation, settings, recent, wishes };
-  if (recent.length === 0) return hold(decision, whyNothingRecent(observation, past));
-  return settings.policy === 'queue-depth' ? byQueueDepth(decision) : byBacklog(decision);
+  const wishes = history.filter((wish) => wish.at >= observation.now - settings.scaleInAfterMs);
+  const context = { observation, settings, past, recent, wishes };
+  if (recent.length === 0) return hold(context, whyNothingRecent(observation, past));
+  const decision = settings.policy === 'queue-depth' ? byQueueDepth(context) : byBacklog(context);
+  return notWhileStarting(decision, observation);
+}
+
+/** A count that falls while workers start would stop some that were asked for a moment ago. */
+function notWhileStarting(decision: ScalingDecision, observation: ScalingObservation): ScalingDecision {
+  const { current, pending = 0 } = observation;
+  if (pending === 0 || decision.desired >= current) return decision;
+  return { ...decision, desired: current, rule: 'workers_starting' };
 }
 
 function whyNothingRecent(observation: ScalingObservation, past: readonly ScalingSample[]): ScalingRule {
@@ -116,19 +137,23 @@ function whyNothingRecent(observation: ScalingObservation, past: readonly Scalin
 interface Context {
   readonly observation: ScalingObservation;
   readonly settings: ScalingSettings;
-  /** Never empty but for a hold. */
+  /** Not from the future. */
+  readonly past: readonly ScalingSample[];
+  /** Of these, those of the last 5 minutes. Never empty but for a hold. */
   readonly recent: readonly ScalingSample[];
   readonly wishes: readonly Wish[];
 }
 
 function byBacklog(context: Context): ScalingDecision {
-  const { observation, settings, recent } = context;
+  const { observation, settings, recent, past } = context;
   const newest = newestOf(recent);
   if (newest === null || !isUsable(newest)) return hold(context, 'unusable_data');
   if (observation.now - newest.at > STALE_AFTER_MS) return hold(context, 'stale_data');
 
   const wish = wishOf(newest, settings);
-  const seen = recent.filter(isUsable).map((sample) => wishOf(sample, settings).workers);
+  const seen = past
+    .filter((sample) => sample.at >= observation.now - settings.scaleInAfterMs && isUsable(sample))
+    .map((sample) => wishOf(sample, settings).workers);
   const wished = context.wishes.map((earlier) => clamp(earlier.workers, settings));
   const recentPeak = Math.max(wish.workers, ...seen, ...wished);
   const desired = Math.max(wish.workers, Math.min(observation.current, recentPeak));
@@ -215,6 +240,7 @@ function inputsOf(
     inFlight: amount(newest?.inFlight),
     busyWorkers: amount(newest?.busyWorkers),
     dataAgeSeconds: newest === null ? null : Math.max(0, (observation.now - newest.at) / 1_000),
+    pending: observation.pending ?? 0,
     meanQueueDepth: known.meanQueueDepth ?? null,
     recentPeak: known.recentPeak ?? null,
     targetMessagesPerWorker: settings.targetMessagesPerWorker,
