@@ -19,8 +19,8 @@ export const FIRST_DECISION_AFTER_MS = 15_000;
 const DECISIONS_KEPT = 500;
 
 /**
- * Decides every `AUTOSCALER_INTERVAL_SECONDS` how many agents run, and keeps its decisions. In role `all` it only records
- * what it would do: the agent of that role runs in the same process.
+ * Decides every `AUTOSCALER_INTERVAL_SECONDS` how many agents run, and keeps its decisions. With an agent in the same
+ * process, as in role `all`, it only records what it would do.
  */
 @Injectable()
 export class Autoscaler implements OnApplicationBootstrap, OnModuleDestroy {
@@ -40,7 +40,7 @@ export class Autoscaler implements OnApplicationBootstrap, OnModuleDestroy {
       fleet,
       clock,
       scaling: settings.scaling,
-      dryRun: settings.autoscaler.dryRun || settings.role === 'all',
+      dryRun: settings.autoscaler.dryRun,
       log: new Logger('Autoscaler'),
     });
   }

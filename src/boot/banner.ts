@@ -7,7 +7,7 @@ const DAY_SECONDS = 86_400;
 
 /** Says what started: role, address, which adapter serves which port, and on a development machine how to try it. */
 export async function printBanner({ settings, url }: RunningRole): Promise<void> {
-  const choices = portsOf(settings.role).map((port) => ({ port, ...chooseAdapter(port, settings) }));
+  const choices = portsOf(settings).map((port) => ({ port, ...chooseAdapter(port, settings) }));
   console.log(`\nEuglena · role ${settings.role} · ${url}`);
   console.log(`adapters: ${choices.map(({ port, adapter }) => `${port} = ${adapter}`).join(', ')}`);
   const fallback = choices.filter(({ embedded }) => embedded).map(({ port }) => port);
@@ -20,8 +20,10 @@ export async function printBanner({ settings, url }: RunningRole): Promise<void>
 }
 
 function servesLocalTokens(settings: RunningRole['settings']): boolean {
-  const { role, production } = settings;
-  return portsOf(role).includes('identity') && !production && chooseAdapter('identity', settings).embedded;
+  const { production } = settings;
+  return (
+    portsOf(settings).includes('identity') && !production && chooseAdapter('identity', settings).embedded
+  );
 }
 
 async function printFirstSteps(dataDir: string, url: string): Promise<void> {

@@ -61,7 +61,7 @@ function enginesOf(settings: Settings): Engine[] {
     ChromaDB: settings.chromaUrl,
   });
   return addresses.flatMap(([name, url]) => {
-    const ports = portsOf(settings.role).filter((port) => chooseAdapter(port, settings).adapter === name);
+    const ports = portsOf(settings).filter((port) => chooseAdapter(port, settings).adapter === name);
     return url === null || ports.length === 0 ? [] : [{ name, place: new URL(url).host, ports }];
   });
 }

@@ -76,8 +76,8 @@ export async function createHttpApp(
   return app;
 }
 
-function servesApi({ role }: Settings): boolean {
-  return portsOf(role).includes('quota');
+function servesApi(settings: Settings): boolean {
+  return portsOf(settings).includes('quota');
 }
 
 function serverOptions(settings: Settings) {

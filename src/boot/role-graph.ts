@@ -4,7 +4,7 @@ import { Autoscaler } from '../autoscaler/autoscaler.js';
 import { AutoscalerModule } from '../autoscaler/autoscaler.module.js';
 import { portsOf } from '../config/adapter-choice.js';
 import { SettingsModule } from '../config/settings.module.js';
-import { type PortName, type Role, type Settings } from '../config/settings.js';
+import { type Part, type PortName, type Role, type Settings } from '../config/settings.js';
 import { type Clock } from '../domain/clock.js';
 import { GatewayModule } from '../gateway/gateway.module.js';
 import { DepthSampler } from '../metrics/depth-sampler.js';
@@ -33,13 +33,12 @@ import { WORK_QUEUE } from '../ports/work-queue/work-queue.port.js';
 import { HealthModule } from './health.module.js';
 import { HEALTH_CHECKS, type HealthCheck } from './health.service.js';
 
-/** The only composition table: which feature modules a role starts. */
-const FEATURES: Record<Role, readonly Type[]> = {
-  gateway: [GatewayModule],
-  agent: [AgentModule],
-  metrics: [MetricsModule],
-  autoscaler: [AutoscalerModule],
-  all: [GatewayModule, AgentModule, MetricsModule, AutoscalerModule],
+/** The only composition table: which feature module each part of a process is. */
+const FEATURES: Record<Part, Type> = {
+  gateway: GatewayModule,
+  agent: AgentModule,
+  metrics: MetricsModule,
+  autoscaler: AutoscalerModule,
 };
 
 const PORTS: Record<PortName, { readonly module: Type; readonly token: symbol }> = {
@@ -65,8 +64,9 @@ const OWN_CHECKS: Partial<Record<Role, { readonly module: Type; readonly token: 
 @Global()
 @Module({})
 class RoleHealthModule {
-  static of(role: Role): DynamicModule {
-    const ports = portsOf(role).map((name) => ({ name, ...PORTS[name] }));
+  static of(settings: Settings): DynamicModule {
+    const { role } = settings;
+    const ports = portsOf(settings).map((name) => ({ name, ...PORTS[name] }));
     const own = OWN_CHECKS[role];
     const components = own === undefined ? ports : [...ports, { name: role, ...own }];
     const checks = {
@@ -94,8 +94,8 @@ export function rootModule(settings: Settings, clock: Clock): DynamicModule {
     imports: [
       SettingsModule.with(settings, clock),
       EmbeddedDatabaseModule,
-      ...FEATURES[settings.role],
-      RoleHealthModule.of(settings.role),
+      ...settings.parts.map((part) => FEATURES[part]),
+      RoleHealthModule.of(settings),
       HealthModule,
     ],
   };

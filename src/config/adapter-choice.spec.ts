@@ -4,11 +4,22 @@ import { type Environment, readSettings } from './settings.js';
 
 describe('the ports of a role', () => {
   it('are those that its graph holds', () => {
-    expect(portsOf('autoscaler')).toEqual(['presence', 'fleet-metrics', 'fleet']);
-    expect(portsOf('agent')).not.toContain('quota');
+    const of = (env: Environment) => portsOf(readSettings(env));
+    expect(of({ EUGLENA_ROLE: 'autoscaler' })).toEqual(['presence', 'fleet-metrics', 'fleet']);
+    expect(of({ EUGLENA_ROLE: 'agent' })).not.toContain('quota');
     for (const role of ['gateway', 'agent', 'metrics', 'autoscaler'] as const) {
-      expect(portsOf('all')).toEqual(expect.arrayContaining([...portsOf(role)]));
+      expect(of({})).toEqual(expect.arrayContaining([...of({ EUGLENA_ROLE: role })]));
     }
+  });
+
+  it('are not those of an agent where the agents are processes of their own', () => {
+    const settings = readSettings({ EUGLENA_AUTOSCALE: 'true' });
+    expect(settings.parts).toEqual(['gateway', 'metrics', 'autoscaler']);
+    expect(settings.autoscaler).toEqual({ dryRun: false, intervalMs: 10_000 });
+    expect(portsOf(settings)).not.toContain('language-model');
+    expect(() => readSettings({ EUGLENA_AUTOSCALE: 'true', EUGLENA_ROLE: 'agent' })).toThrow(
+      'EUGLENA_AUTOSCALE: works in role all only',
+    );
   });
 });
 
@@ -26,7 +37,7 @@ describe('the adapter of the quota', () => {
   ])('with %s; in production an embedded one is a forbidden fallback', (_what, env, choice) => {
     const settings = readSettings(env);
     expect(chooseAdapter('quota', settings)).toEqual(choice);
-    const forbidden = forbiddenFallbacks({ ...settings, role: 'gateway', production: true });
+    const forbidden = forbiddenFallbacks({ ...settings, parts: ['gateway'], production: true });
     expect(forbidden.includes('quota')).toBe(choice.embedded);
   });
 });

@@ -1,4 +1,4 @@
-import { PORT_NAMES, type PortName, type Role, type Settings } from './settings.js';
+import { type Part, PORT_NAMES, type PortName, type Settings } from './settings.js';
 
 /** Which adapter serves a port, as the start-up log says it. */
 export interface AdapterChoice {
@@ -7,16 +7,16 @@ export interface AdapterChoice {
   readonly embedded: boolean;
 }
 
-const PORTS_OF_ROLE: Record<Exclude<Role, 'all'>, readonly PortName[]> = {
+const PORTS_OF_PART: Record<Part, readonly PortName[]> = {
   gateway: ['task-store', 'work-queue', 'presence', 'identity', 'quota'],
   agent: ['task-store', 'work-queue', 'presence', 'agent-memory', 'language-model', 'web-search'],
   metrics: ['work-queue', 'presence', 'fleet-metrics'],
   autoscaler: ['presence', 'fleet-metrics', 'fleet'],
 };
 
-/** The ports that a role's graph holds. */
-export function portsOf(role: Role): readonly PortName[] {
-  return role === 'all' ? PORT_NAMES : PORTS_OF_ROLE[role];
+/** The ports that a process's graph holds. */
+export function portsOf({ parts }: Pick<Settings, 'parts'>): readonly PortName[] {
+  return PORT_NAMES.filter((port) => parts.some((part) => PORTS_OF_PART[part].includes(port)));
 }
 
 const CHOOSE: Record<PortName, (settings: Settings) => AdapterChoice> = {
@@ -58,7 +58,7 @@ export function chooseAdapter(port: PortName, settings: Settings): AdapterChoice
 /** The ports of this role that would fall back to an embedded adapter without being allowed to, in production. */
 export function forbiddenFallbacks(settings: Settings): PortName[] {
   if (!settings.production) return [];
-  return portsOf(settings.role).filter(
+  return portsOf(settings).filter(
     (port) => chooseAdapter(port, settings).embedded && !settings.allowEmbedded.includes(port),
   );
 }

@@ -3,6 +3,10 @@ import { z } from 'zod';
 export const ROLES = ['gateway', 'agent', 'metrics', 'autoscaler', 'all'] as const;
 export type Role = (typeof ROLES)[number];
 
+/** What a process can be made of: a role is one of these, `all` is several. */
+const PARTS = ['gateway', 'agent', 'metrics', 'autoscaler'] as const;
+export type Part = (typeof PARTS)[number];
+
 /** The ports with a choice of adapter, by the names that `EUGLENA_ALLOW_EMBEDDED` takes. */
 export const PORT_NAMES = [
   'task-store',
@@ -104,6 +108,7 @@ const originList = list.refine(
 /** Every setting by its environment name. `.env.example` explains each; a test holds the two together. */
 const environment = z.object({
   EUGLENA_ROLE: z.preprocess(blank, z.enum(ROLES, `must be one of: ${ROLES.join(', ')}`).default('all')),
+  EUGLENA_AUTOSCALE: flag,
   NODE_ENV: optionalText,
   EUGLENA_DATA_DIR: z.preprocess(blank, z.string().trim().default('.euglena')),
   EUGLENA_ALLOW_EMBEDDED: portList,
@@ -194,7 +199,7 @@ const environment = z.object({
     z.enum(['backlog', 'queue-depth'], 'must be one of: backlog, queue-depth').default('backlog'),
   ),
   AUTOSCALER_DRY_RUN: flag,
-  AUTOSCALER_INTERVAL_SECONDS: integer(1, 3_600, 120),
+  AUTOSCALER_INTERVAL_SECONDS: optionalInteger(1, 3_600),
   SCALE_IN_AFTER_SECONDS: integer(0, 3_600, 300),
   TARGET_MESSAGES_PER_WORKER: integer(1, 10_000, 1),
   MIN_WORKERS: integer(0, 1_000, 1),
@@ -280,6 +285,9 @@ function crossCheck(env: Parsed): string[] {
       'MODEL_MAX_TOKENS: must be at most half of MODEL_CONTEXT_TOKENS, which holds the request too',
     );
   }
+  if (env.EUGLENA_AUTOSCALE && env.EUGLENA_ROLE !== 'all') {
+    problems.push('EUGLENA_AUTOSCALE: works in role all only');
+  }
   if (env.MIN_WORKERS > env.MAX_WORKERS) {
     problems.push(`MIN_WORKERS: must not be above MAX_WORKERS (${env.MIN_WORKERS} > ${env.MAX_WORKERS})`);
   }
@@ -306,13 +314,22 @@ function crossCheck(env: Parsed): string[] {
   return problems;
 }
 
+/** An autoscaled installation on one host has its agents in processes of their own. */
+function partsOf(role: Role, autoscale: boolean): readonly Part[] {
+  if (role !== 'all') return [role];
+  return autoscale ? PARTS.filter((part) => part !== 'agent') : PARTS;
+}
+
 function assemble(env: Parsed) {
   const role = env.EUGLENA_ROLE;
-  const gateway = serves(role, 'gateway');
-  const agent = serves(role, 'agent');
+  const parts = partsOf(role, env.EUGLENA_AUTOSCALE);
+  const gateway = parts.includes('gateway');
+  const agent = parts.includes('agent');
   const production = env.NODE_ENV === 'production';
   return {
     role,
+    /** What runs in this process. */
+    parts,
     production,
     dataDir: env.EUGLENA_DATA_DIR,
     allowEmbedded: env.EUGLENA_ALLOW_EMBEDDED as PortName[],
@@ -387,8 +404,9 @@ function assemble(env: Parsed) {
       scaleInAfterMs: env.SCALE_IN_AFTER_SECONDS * 1_000,
     },
     autoscaler: {
-      dryRun: env.AUTOSCALER_DRY_RUN,
-      intervalMs: env.AUTOSCALER_INTERVAL_SECONDS * 1_000,
+      /** An agent in the same process cannot be ended alone. */
+      dryRun: env.AUTOSCALER_DRY_RUN || agent,
+      intervalMs: (env.AUTOSCALER_INTERVAL_SECONDS ?? (env.EUGLENA_AUTOSCALE ? 10 : 120)) * 1_000,
     },
     ecs: {
       /** Where a task asks to be left alone while it works; null where no platform ends workers. */

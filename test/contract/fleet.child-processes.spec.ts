@@ -92,16 +92,45 @@ describe('a fleet of child processes', () => {
     return eventually('all are ready', () => (folder.living().length === count ? folder.living() : null));
   };
 
-  it('never drains a busy worker while an idle one is there', async () => {
+  it('never drains a busy worker: idle ones go, and a busy one that is too many goes when it is idle', async () => {
     const busy = new Set<number>();
-    fleet = folder.fleet('good', clock, { busyPids: async () => busy });
+    let asked = 0;
+    fleet = folder.fleet('good', clock, {
+      busyPids: async () => {
+        asked += 1;
+        return busy;
+      },
+    });
     const pids = await start(4);
-    [pids[1], pids[3]].forEach((pid) => busy.add(pid ?? 0));
-    await fleet.setDesired(2);
+    const [first = 0, second = 0] = [pids[1], pids[3]];
+    busy.add(first).add(second);
+    await fleet.setDesired(1);
+    expect((await fleet.state()).desired).toBe(1);
     await eventually('the idle ones are gone', () => folder.living().length === 2);
     expect(new Set(folder.living())).toEqual(busy);
+    clock.advance(2_000);
+    await eventually('it looked again', () => asked === 2);
+    expect(folder.living()).toHaveLength(2);
+    busy.delete(second);
+    await eventually('it goes when it is idle', () => {
+      clock.advance(2_000);
+      return folder.living().length === 1;
+    });
+    expect(folder.living()).toEqual([first]);
+  });
+
+  it('keeps a busy worker that is wanted again', async () => {
+    const busy = new Set<number>();
+    fleet = folder.fleet('good', clock, { busyPids: async () => busy });
+    const pids = await start(2);
+    pids.forEach((pid) => busy.add(pid));
     await fleet.setDesired(1);
-    await eventually('then a busy one drains', () => folder.living().length === 1);
+    await fleet.setDesired(2);
+    busy.clear();
+    clock.advance(2_000);
+    await fleet.setDesired(2);
+    expect(await fleet.state()).toEqual({ desired: 2, running: 2, pending: 0 });
+    expect(folder.living().sort()).toEqual(pids.sort());
   });
 
   it('changes nothing when it cannot tell who is busy', async () => {

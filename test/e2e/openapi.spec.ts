@@ -268,7 +268,7 @@ describe('every status of every operation is answered as documented', () => {
   });
 
   it('404 for the secret of a server that sends no callbacks', async () => {
-    const embedded = portsOf('gateway').join(',');
+    const embedded = portsOf({ parts: ['gateway'] }).join(',');
     const silent = await startGateway({ env: { NODE_ENV: 'production', EUGLENA_ALLOW_EMBEDDED: embedded } });
     try {
       const as = await silent.token(USER);

@@ -22,6 +22,7 @@ export function agentEnvironment(parent: Environment, dataDir: string): Environm
   return {
     ...Object.fromEntries(inherited),
     EUGLENA_ROLE: 'agent',
+    EUGLENA_AUTOSCALE: '',
     EUGLENA_DATA_DIR: dataDir,
     HOST: '127.0.0.1',
     PORT: '0',
