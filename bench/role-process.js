@@ -32,6 +32,7 @@ export async function startRole(settings = {}) {
     url,
     token: /^[\w-]+\.[\w-]+\.[\w-]+$/m.exec(banner)[0],
     readyMs,
+    pid: child.pid,
     /** Resident memory in MB (10^6 bytes), as Linux counts it. */
     residentMb: () =>
       (Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))[1]) * 1_024) /
