@@ -19,6 +19,7 @@ export interface Exit {
 
 /** A role in a process of its own that has not said `ready` yet, and perhaps never will. */
 export interface LaunchedProcess {
+  readonly pid: number;
   readonly exited: Promise<Exit>;
   /** Resolves with `ready`. */
   readonly ready: Promise<true>;
@@ -65,6 +66,7 @@ export function launchEuglena(
     createInterface(child.stdout).on('line', (line) => line === 'ready' && resolve(true));
   });
   return {
+    pid: child.pid ?? 0,
     exited,
     ready,
     output: () => written.join(''),
