@@ -17,6 +17,7 @@ import { OpenAiLanguageModel } from '../../src/ports/language-model/openai-langu
 import { CorpusPageReader } from '../../src/ports/page-reader/corpus-page-reader.js';
 import { SqlitePresence } from '../../src/ports/presence/sqlite-presence.js';
 import { NoTaskProtection } from '../../src/ports/task-protection/no-task-protection.js';
+import { type TaskProtection } from '../../src/ports/task-protection/task-protection.port.js';
 import { SqliteTaskStore } from '../../src/ports/task-store/sqlite-task-store.js';
 import { type TaskStore } from '../../src/ports/task-store/task-store.port.js';
 import { Corpus } from '../../src/ports/web-search/corpus.js';
@@ -83,7 +84,7 @@ export class AgentHost {
 
   /** A worker that has started. */
   async startWorker(
-    instead: { store?: TaskStore; memory?: AgentMemory } = {},
+    instead: { store?: TaskStore; memory?: AgentMemory; protection?: TaskProtection } = {},
     environment: Environment = {},
   ): Promise<Worker> {
     const worker = new Worker(
@@ -96,7 +97,7 @@ export class AgentHost {
       this.model,
       this.webSearch,
       this.pageReader,
-      new NoTaskProtection(),
+      instead.protection ?? new NoTaskProtection(),
     );
     this.workers.push(worker);
     await worker.onApplicationBootstrap();
