@@ -12,6 +12,7 @@ import { acknowledge } from './acknowledge.js';
 import { type DeploymentOptions } from './deployment-options.js';
 import { AGENT_SERVICE, CLUSTER, LAMBDA, QUEUE } from './names.js';
 import { PROJECT_FOLDER } from './project-folder.js';
+import { RefusedDeployment } from './refused-deployment.js';
 
 const BUILT = fileURLToPath(new URL('dist', PROJECT_FOLDER));
 
@@ -59,7 +60,9 @@ export function autoscaling(scope: Construct, options: DeploymentOptions, role: 
 function bundle(): Code {
   const source = join(BUILT, 'lambda.js');
   if (!existsSync(source)) {
-    throw new Error('dist/lambda.js is missing: build it with "npm run build" before you synthesize.');
+    throw new RefusedDeployment(
+      'dist/lambda.js is missing: build it with "npm run build" before you synthesize.',
+    );
   }
   return Code.fromAsset(BUILT, {
     assetHashType: AssetHashType.OUTPUT,

@@ -1,5 +1,6 @@
 import { type App } from 'aws-cdk-lib/core';
 import { z } from 'zod';
+import { RefusedDeployment } from './refused-deployment.js';
 
 /** The memory (MiB) that Fargate has for each number of CPU units (1,024 are one processor): least, most, step. */
 const FARGATE_MEMORY: Readonly<Record<number, readonly [least: number, most: number, step: number]>> = {
@@ -70,7 +71,7 @@ export type DeploymentOptions = Readonly<z.infer<typeof options>>;
 
 /**
  * Reads the values of `-c name=value`.
- * @throws Error with every problem at once, by the names of the values.
+ * @throws RefusedDeployment with every problem at once, by the names of the values.
  */
 export function readOptions(app: App): DeploymentOptions {
   const given = OPTION_NAMES.map((name) => [name, app.node.tryGetContext(name) as unknown] as const);
@@ -79,7 +80,9 @@ export function readOptions(app: App): DeploymentOptions {
     ? crossCheck(parsed.data)
     : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
   if (parsed.success && problems.length === 0) return parsed.data;
-  throw new Error(`The context values are invalid:\n${problems.map((one) => `  - ${one}`).join('\n')}`);
+  throw new RefusedDeployment(
+    `The context values are invalid:\n${problems.map((one) => `  - ${one}`).join('\n')}`,
+  );
 }
 
 function crossCheck(given: DeploymentOptions): string[] {

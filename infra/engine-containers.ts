@@ -58,7 +58,7 @@ function redis(): EngineContainer {
   };
 }
 
-/** The cookie is readable by its user only. */
+/** The image refuses to start with a cookie in a variable, so the cookie goes into its file, which only its user reads. */
 const START_RABBITMQ = [
   `printf '%s\\n' "$EUGLENA_RABBITMQ_CONF" > /etc/rabbitmq/conf.d/20-euglena.conf`,
   `cookie=${DATA_FOLDERS.rabbitmq}/.erlang.cookie`,

@@ -109,7 +109,7 @@ export function autoscalingRole(scope: Construct): Role {
   const log = Stack.of(scope).formatArn({
     service: 'logs',
     resource: 'log-group',
-    resourceName: `/aws/lambda/${LAMBDA}`,
+    resourceName: `/aws/lambda/${LAMBDA}:*`,
     arnFormat: ArnFormat.COLON_RESOURCE_NAME,
   });
   const service = Stack.of(scope).formatArn({
@@ -120,14 +120,12 @@ export function autoscalingRole(scope: Construct): Role {
   const role = roleOf(scope, 'LambdaExecutionRole', 'lambda.amazonaws.com', {
     Metrics: { actions: ['cloudwatch:GetMetricStatistics'], resources: ['*'] },
     Fleet: { actions: ['ecs:DescribeServices', 'ecs:UpdateService'], resources: [service] },
-    LogGroup: { actions: ['logs:CreateLogGroup'], resources: [log] },
-    Logs: { actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: [`${log}:log-stream:*`] },
+    Logs: {
+      actions: ['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:PutLogEvents'],
+      resources: [log],
+    },
   });
   acknowledgeWildcard(role, '*', NO_NARROWER);
-  acknowledgeWildcard(
-    role,
-    `${log}:log-stream:*`,
-    'Lambda names the streams of its own log group by date and instance.',
-  );
+  acknowledgeWildcard(role, log, 'Lambda names the streams of its own log group by date and instance.');
   return role;
 }

@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import process from 'node:process';
 
+const { AbortSignal, fetch, URL } = globalThis;
+
 /**
  * Drives a deployed gateway through what its users do: it is healthy, it counts agents (Flow 3), it takes a task (Flow 1) and
  * shows it until it has ended (Flow 2), and it lets nobody in without a token. One line for each step; ends with 1 if one failed.

@@ -89,14 +89,14 @@ export function describeAccess(given: Given): void {
       );
     });
     row('10.4 Lambda role', () => {
-      const log = 'log-group:/aws/lambda/lambda-autoscaling';
+      const log = 'log-group:/aws/lambda/lambda-autoscaling:*';
       expect(permissionsOf(main(), 'LambdaExecutionRole')).toEqual([
         'cloudwatch:GetMetricStatistics → *',
         'ecs:DescribeServices → service/euglena-cluster/euglena-agent',
         'ecs:UpdateService → service/euglena-cluster/euglena-agent',
         `logs:CreateLogGroup → ${log}`,
-        `logs:CreateLogStream → ${log}:log-stream:*`,
-        `logs:PutLogEvents → ${log}:log-stream:*`,
+        `logs:CreateLogStream → ${log}`,
+        `logs:PutLogEvents → ${log}`,
       ]);
       expect(asText(main().one('AWS::Lambda::Function').Role)).toMatch(/^<LambdaExecutionRole/);
     });

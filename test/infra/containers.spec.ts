@@ -214,7 +214,7 @@ describe('the commands of the engines', () => {
     );
     const [shell, ...rest] = [...EntryPoint, ...moved];
     const env = { PATH: `${place}:${process.env['PATH'] ?? ''}`, ...environmentOf(container), ...secrets };
-    return execFileSync(shell, rest, { env, encoding: 'utf8' }).trim();
+    return execFileSync(shell, rest, { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim();
   }
   const text = (name: string) => readFileSync(join(place, name), 'utf8');
 

@@ -37,6 +37,7 @@ export function describePractice(given: Given): void {
       // What is left are ids that AWS gives: of a task, and in the names of log streams.
       expect([...new Set(actionsOn((resource) => /.\*/.test(resource)))].sort()).toEqual([
         'ecs:UpdateTaskProtection',
+        'logs:CreateLogGroup',
         'logs:CreateLogStream',
         'logs:PutLogEvents',
       ]);
