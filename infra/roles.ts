@@ -118,7 +118,7 @@ export function autoscalingRole(scope: Construct): Role {
     resourceName: `${CLUSTER}/${AGENT_SERVICE}`,
   });
   const role = roleOf(scope, 'LambdaExecutionRole', 'lambda.amazonaws.com', {
-    Metrics: { actions: ['cloudwatch:GetMetricStatistics'], resources: ['*'] },
+    Metrics: { actions: ['cloudwatch:GetMetricStatistics', 'cloudwatch:GetMetricData'], resources: ['*'] },
     Fleet: { actions: ['ecs:DescribeServices', 'ecs:UpdateService'], resources: [service] },
     Logs: {
       actions: ['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:PutLogEvents'],

@@ -91,6 +91,7 @@ export function describeAccess(given: Given): void {
     row('10.4 Lambda role', () => {
       const log = 'log-group:/aws/lambda/lambda-autoscaling:*';
       expect(permissionsOf(main(), 'LambdaExecutionRole')).toEqual([
+        'cloudwatch:GetMetricData → *',
         'cloudwatch:GetMetricStatistics → *',
         'ecs:DescribeServices → service/euglena-cluster/euglena-agent',
         'ecs:UpdateService → service/euglena-cluster/euglena-agent',

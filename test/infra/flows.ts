@@ -120,6 +120,7 @@ export function describeFlows(given: Given): void {
       expect(permissionsOf(main(), 'LambdaExecutionRole')).toEqual(
         expect.arrayContaining([
           'cloudwatch:GetMetricStatistics → *',
+          'cloudwatch:GetMetricData → *',
           `ecs:DescribeServices → service/${ECS_CLUSTER}/${ECS_SERVICE}`,
           `ecs:UpdateService → service/${ECS_CLUSTER}/${ECS_SERVICE}`,
         ]),

@@ -11,6 +11,7 @@ import { expect, type Given, row } from './seed-row.js';
 const ENGINES = ['redis', 'rabbitmq', 'chroma'] as const;
 /** Actions for which AWS knows no resource (Service Authorization Reference). */
 const WITHOUT_RESOURCE = [
+  'cloudwatch:GetMetricData',
   'cloudwatch:GetMetricStatistics',
   'cloudwatch:PutMetricData',
   'ecr:GetAuthorizationToken',
