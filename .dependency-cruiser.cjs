@@ -59,9 +59,9 @@ module.exports = {
       to: { path: '^(src|test|bench)/' },
     },
     {
-      name: 'nobody-imports-infra',
+      name: 'the-product-imports-no-infra',
       severity: 'error',
-      from: { path: '^(src|bench|test)/' },
+      from: { path: '^(src|bench)/' },
       to: { path: '^infra/' },
     },
     { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },

@@ -15,7 +15,7 @@ function synthesize(): void {
     // With strong references AWS refuses to take from the foundation what the other stack still uses.
     context: { ...recommended, '@aws-cdk/core:defaultCrossStackReferences': 'strong' },
   });
-  const options = readOptions(app);
+  const options = readOptions((name) => app.node.tryGetContext(name) as unknown);
   const { account, region } = options;
   const env = account === undefined ? { region } : { account, region };
   const foundation = new FoundationStack(app, 'EuglenaFoundation', { env });

@@ -1,4 +1,3 @@
-import { type App } from 'aws-cdk-lib/core';
 import { z } from 'zod';
 import { RefusedDeployment } from './refused-deployment.js';
 
@@ -70,11 +69,11 @@ export const OPTION_NAMES = Object.keys(options.shape);
 export type DeploymentOptions = Readonly<z.infer<typeof options>>;
 
 /**
- * Reads the values of `-c name=value`.
+ * Reads the values of `-c name=value`, which `valueOf` gives by their names; an empty one counts as not given.
  * @throws RefusedDeployment with every problem at once, by the names of the values.
  */
-export function readOptions(app: App): DeploymentOptions {
-  const given = OPTION_NAMES.map((name) => [name, app.node.tryGetContext(name) as unknown] as const);
+export function readOptions(valueOf: (name: string) => unknown): DeploymentOptions {
+  const given = OPTION_NAMES.map((name) => [name, valueOf(name)] as const);
   const parsed = options.safeParse(Object.fromEntries(given.filter(([, value]) => value !== '')));
   const problems = parsed.success
     ? crossCheck(parsed.data)

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
+import { OPTION_NAMES, readOptions } from '../../infra/deployment-options.js';
+import { RefusedDeployment } from '../../infra/refused-deployment.js';
 import { InfrastructureApp, runCdkSynth, type Synthesized } from '../support/aws-templates.js';
 import { PROJECT } from '../support/dockerfile.js';
 import { describeAccess } from './access.js';
@@ -113,26 +115,40 @@ describe('context values', () => {
     SYNTHESIS_MS,
   );
 
+  const refusalOf = (given: Record<string, string>): string => {
+    try {
+      readOptions((name) => given[name]);
+    } catch (error) {
+      if (error instanceof RefusedDeployment) return error.message;
+      throw error;
+    }
+    throw new Error('nothing was refused');
+  };
+
   it('are refused all at once when they are wrong', () => {
-    const output = app.refusal({
+    const wrong = {
       account: '1',
       maxWorkers: 'many',
       alarmEmail: 'nobody',
       certificateArn: 'arn:aws:iam::1:x',
-    });
-    for (const name of ['account', 'maxWorkers', 'alarmEmail', 'certificateArn']) {
-      expect(output).toContain(`  - ${name}: `);
-    }
-    const combined = app.refusal({ vpcId: 'vpc-1', agentTaskMemory: '8192', minWorkers: '12' });
-    for (const name of ['vpcId', 'agentTaskMemory', 'minWorkers']) expect(combined).toContain(`  - ${name}`);
+    };
+    const lines = refusalOf(wrong).split('\n').slice(1);
+    expect(lines.map((line) => /^ {2}- (\w+): ./.exec(line)?.[1]).sort()).toEqual(Object.keys(wrong).sort());
+  });
+
+  it.each([
+    [{ vpcId: 'vpc-1' }, 'give all four, or none'],
+    [{ agentTaskMemory: '8192' }, 'agentTaskMemory: with 512 CPU units, from 1024 to 4096 in steps of 1024'],
+    [{ gatewayTaskCpu: '3000' }, 'gatewayTaskCpu: must be one of 512, 1024, 2048, 4096, 8192'],
+    [{ minWorkers: '12' }, 'minWorkers: must not be above maxWorkers'],
+    [{ searchProvider: 'searxng' }, 'searchApiUrl: needed by searchProvider=searxng'],
+  ])('are refused when they do not go together: %j', (given, problem) => {
+    expect(refusalOf(given)).toContain(problem);
   });
 
   it('are listed in infra/README.md', () => {
-    const source = readFileSync(`${PROJECT}infra/deployment-options.ts`, 'utf8');
-    const [, fields = ''] = /z\.object\(\{\n([^]*?)\n\}\);/.exec(source) ?? [];
-    const names = [...fields.matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name);
     const readme = readFileSync(`${PROJECT}infra/README.md`, 'utf8');
     const listed = [...readme.matchAll(/^\| `(\w+)` +\|/gm)].map(([, name]) => name);
-    expect(listed).toEqual(names);
+    expect(listed).toEqual(OPTION_NAMES);
   });
 });

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -124,22 +124,7 @@ export class InfrastructureApp {
 
   synthesize(context: Context = {}): Synthesized {
     const folder = temporaryFolder();
-    const { status, output } = this.run(context, folder);
-    if (status !== 0) throw new Error(output);
-    return read(folder);
-  }
-
-  /** What a synthesis says that fails. */
-  refusal(context: Context): string {
-    const folder = temporaryFolder();
-    const { status, output } = this.run(context, folder);
-    rmSync(folder, { recursive: true });
-    if (status === 0) throw new Error('it was synthesized');
-    return output;
-  }
-
-  private run(context: Context, folder: string) {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [join(this.build, 'app.js')], {
+    execFileSync(process.execPath, [join(this.build, 'app.js')], {
       cwd: PROJECT,
       env: {
         ...OFFLINE,
@@ -147,9 +132,9 @@ export class InfrastructureApp {
         CDK_CONTEXT_JSON: JSON.stringify(context),
         CDK_VALIDATION: 'false',
       },
-      encoding: 'utf8',
+      stdio: 'pipe',
     });
-    return { status, output: `${stdout}${stderr}` };
+    return read(folder);
   }
 
   remove(): void {
