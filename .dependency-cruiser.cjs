@@ -51,6 +51,19 @@ module.exports = {
       from: { path: '^src', pathNot: '[.]spec[.]ts$' },
       to: { path: '^(test|bench)/' },
     },
+    {
+      name: 'infra-stands-alone',
+      comment: 'The CDK app describes where the product runs; neither is made of the other.',
+      severity: 'error',
+      from: { path: '^infra/' },
+      to: { path: '^(src|test|bench)/' },
+    },
+    {
+      name: 'the-product-imports-no-infra',
+      severity: 'error',
+      from: { path: '^(src|bench)/' },
+      to: { path: '^infra/' },
+    },
     { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
     {
       name: 'no-dev-dependency-in-the-product',
@@ -61,6 +74,7 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^infra/build' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     enhancedResolveOptions: {
