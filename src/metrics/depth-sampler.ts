@@ -86,6 +86,7 @@ export class DepthSampler implements OnApplicationBootstrap, OnModuleDestroy {
         inFlight: depth.inFlight,
         busyWorkers: workers.filter(isBusy).length,
         oldestTaskAgeSeconds: depth.oldestAgeSeconds,
+        deadLetters: depth.dead,
       };
       this.gauges.show({ ...sample, deadLetters: depth.dead });
       return sample;

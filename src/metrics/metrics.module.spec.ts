@@ -79,6 +79,7 @@ describe('the metrics role', () => {
       inFlight: 0,
       busyWorkers: 2,
       oldestTaskAgeSeconds: 4,
+      deadLetters: 0,
     });
     expect(await scrape()).toEqual([
       'euglena_queue_depth 2',

@@ -61,7 +61,7 @@ describe('CloudWatch fleet metrics', () => {
     });
 
   it('puts all figures in one call, under the names that alarms and dashboards use', async () => {
-    await metrics.put(sample());
+    await metrics.put({ ...sample(), deadLetters: 7 });
     const Dimensions = [{ Name: 'QueueName', Value: QUEUE }];
     const common = { Dimensions, Timestamp: clock.now() / 1_000, StorageResolution: 1 };
     expect(server.calls.map(({ operation, input }) => ({ operation, input }))).toEqual([
@@ -74,6 +74,7 @@ describe('CloudWatch fleet metrics', () => {
             { ...common, MetricName: 'InFlight', Unit: 'Count', Value: 2 },
             { ...common, MetricName: 'BusyWorkers', Unit: 'Count', Value: 1 },
             { ...common, MetricName: 'OldestTaskAgeSeconds', Unit: 'Seconds', Value: 4.5 },
+            { ...common, MetricName: 'DeadLetters', Unit: 'Count', Value: 7 },
           ],
         },
       },

@@ -3,7 +3,6 @@ import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { SignJWT } from 'jose';
-import { readSettings } from '../../src/config/settings.js';
 import {
   environmentOf,
   InfrastructureApp,
@@ -16,6 +15,7 @@ import { Dockerfile, PROJECT } from '../support/dockerfile.js';
 import { EuglenaApi } from '../support/euglena-api.js';
 import { eventually } from '../support/eventually.js';
 import { startModelServer } from '../support/model-server.js';
+import { type AwsServer, startAwsServer } from '../support/servers/aws-server.js';
 import { type ChromaProcess, startChroma } from '../support/servers/chroma-server.js';
 import { SERVICE_KEY, startPostgrest } from '../support/servers/postgrest-server.js';
 import { type PrivateRabbitMqServer, startPrivateRabbitMq } from '../support/servers/rabbitmq-server.js';
@@ -33,6 +33,9 @@ let template: Template;
 let redis: PrivateRedisServer;
 let rabbitmq: PrivateRabbitMqServer;
 let chroma: ChromaProcess;
+let aws: AwsServer;
+/** The agent's task, as ECS names it. */
+let runningAgent = '';
 let database: SupabaseDatabase;
 let supabase: Awaited<ReturnType<typeof startPostgrest>>;
 let model: Awaited<ReturnType<typeof startModelServer>>;
@@ -62,14 +65,27 @@ beforeAll(async () => {
     startModelServer({ script: () => ({ action: 'EXIT', argument: 'An answer.' }) }),
   ]);
   supabase = await startPostgrest(database);
+  aws = await startAwsServer();
+  aws.ecs.create('euglena-cluster', 'euglena-agent', 1);
+  await eventually('the task of the agent runs', async () => agentTasks().length === 1);
+  runningAgent = agentTasks()[0] ?? '';
 }, STARTING_MS);
 
 afterAll(async () => {
   await Promise.all(running.map((container) => container.kill()));
-  await Promise.all([redis?.stop(), rabbitmq?.stop(), chroma?.stop(), supabase?.stop(), model?.close()]);
+  await Promise.all([
+    redis?.stop(),
+    rabbitmq?.stop(),
+    chroma?.stop(),
+    supabase?.stop(),
+    model?.close(),
+    aws?.close(),
+  ]);
   await database?.close();
   folder.remove();
 }, STARTING_MS);
+
+const agentTasks = () => aws.ecs.running('euglena-cluster', 'euglena-agent');
 
 /** What Secrets Manager would hold. */
 const secretValues = (): Record<string, string> => ({
@@ -105,16 +121,11 @@ function environmentIn(container: Json): Record<string, string> {
   const secrets = Object.entries(secretsOf(container)).map(([name, key]) => [name, values[key] ?? '']);
   const plain = Object.entries(environmentOf(container)).map(([name, value]) => [name, here(value)]);
   const nowhere = { EUGLENA_DATA_DIR: '/dev/null/data' };
-  return { ...Object.fromEntries([...plain, ...secrets]), ...nowhere, ...withoutAws(container.Name) };
+  return { ...platformOf(), ...Object.fromEntries([...plain, ...secrets]), ...nowhere };
 }
 
-/** This version refuses to be told to use AWS, since it has no adapters for it yet. */
-function withoutAws(name: string): Record<string, string> {
-  if (name === 'agent') return { ECS_ENABLED: 'false' };
-  if (name === 'gateway') return {};
-  const files = { EUGLENA_DATA_DIR: join(folder.path, 'data'), EUGLENA_ALLOW_EMBEDDED: 'fleet-metrics' };
-  return { ECS_ENABLED: 'false', ...files };
-}
+/** What ECS gives to every container by itself, and where its services are here. */
+const platformOf = () => ({ ...aws.environment, ECS_AGENT_URI: aws.agentUri(runningAgent) });
 
 /** The image's program in the project's own folder: test/e2e/containers.spec.ts shows that images hold what they need. */
 async function start(name: string): Promise<StagedContainer> {
@@ -141,14 +152,6 @@ function token(): Promise<string> {
 }
 
 describe('the roles', () => {
-  it('are told to use AWS, which this version refuses: when it does not, this test has to do without withoutAws', () => {
-    for (const name of ['metrics', 'agent']) {
-      const environment = environmentOf(containerOf(name));
-      expect(environment['ECS_ENABLED']).toBe('true');
-      expect(() => readSettings(environment)).toThrow('ECS_ENABLED');
-    }
-  });
-
   it.each(['gateway', 'metrics', 'agent'])(
     '%s starts with the command and the environment of its container',
     async (name) => {
@@ -171,10 +174,43 @@ describe('the roles', () => {
       expect(await api.agents()).toBe(1);
       await eventually('the unused ticks are back', async () => (await api.quotaUsed()) === 1);
       expect(model.calls).toHaveLength(1);
+      const asked = aws.calls.filter(({ operation }) => operation === 'PUT TaskProtection');
+      expect(asked[0]?.input).toMatchObject({ ProtectionEnabled: true });
       expect(model.calls[0]?.headers.authorization).toBe('Bearer a key');
     },
     STARTING_MS,
   );
+
+  it('put the figures that the Lambda function reads, and it sets the number of agents', async () => {
+    const put = aws.calls.find(({ operation }) => operation === 'PutMetricData');
+    const names = (put?.input['MetricData'] as { MetricName: string }[]).map(({ MetricName }) => MetricName);
+    const ofTheQueue = template
+      .properties('AWS::CloudWatch::Alarm')
+      .filter(({ Namespace }) => Namespace === 'Euglena/RabbitMQ');
+    expect(put?.input['Namespace']).toBe('Euglena/RabbitMQ');
+    for (const { MetricName } of ofTheQueue) expect(names).toContain(MetricName);
+
+    const backlog = { QueueDepth: 60, InFlight: 0, BusyWorkers: 0 };
+    for (const [MetricName, Value] of Object.entries(backlog)) {
+      aws.cloudWatch.plant('Euglena/RabbitMQ', {
+        MetricName,
+        Dimensions: [{ Name: 'QueueName', Value: 'agent.mandates' }],
+        Timestamp: Date.now() / 1_000,
+        Value,
+        StorageResolution: 1,
+      });
+    }
+    const { Environment, Handler } = template.one('AWS::Lambda::Function');
+    const [file, name] = Handler.split('.');
+    const script = `const { ${name}: run } = await import('${PROJECT}dist/${file}.js'); await run({});`;
+    const env = { ...aws.environment, ...Environment.Variables };
+    const { code } = await run(['node', '--input-type=module', '-e', script], PROJECT, env);
+    expect(code).toBe(0);
+    const updates = aws.calls.filter(({ operation }) => operation === 'UpdateService');
+    expect(updates.map(({ input }) => input)).toEqual([
+      { cluster: 'euglena-cluster', service: 'euglena-agent', desiredCount: 11 },
+    ]);
+  });
 
   it(
     'pass the smoke script, and fail it without a good token',

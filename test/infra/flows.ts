@@ -4,6 +4,13 @@ import { environmentOf, type Json, secretsOf } from '../support/aws-templates.js
 import { permissionsOf, rulesOf } from './access.js';
 import { expect, type Given, row } from './seed-row.js';
 
+/** What ECS gives to every container by itself. */
+const BY_ECS = {
+  NODE_ENV: 'production',
+  AWS_REGION: 'us-east-2',
+  ECS_AGENT_URI: 'http://169.254.170.2/api/1',
+};
+
 /** Ports, addresses, the settings of the autoscaling function, and what each flow needs. */
 export function describeFlows(given: Given): void {
   const main = () => given().main;
@@ -23,10 +30,7 @@ export function describeFlows(given: Given): void {
     port('agent', 8081, agent);
     row('12 each role listens on its port', () => {
       for (const container of [gateway()['gateway'], gateway()['metrics'], agent()]) {
-        const { role, port: listens } = readSettings({
-          NODE_ENV: 'production',
-          ...environmentOf(withoutEcs(container)),
-        });
+        const { role, port: listens } = readSettings({ ...BY_ECS, ...environmentOf(container) });
         expect([role, [listens]]).toEqual([container.Name, portsOf(container)]);
       }
     });
@@ -129,12 +133,4 @@ export function describeFlows(given: Given): void {
       expect(main().one('AWS::ECS::Cluster').ClusterName).toBe(ECS_CLUSTER);
     });
   });
-}
-
-/** This version has no adapter for AWS yet, and refuses to be told to use it. */
-function withoutEcs(container: Json): Json {
-  return {
-    ...container,
-    Environment: container.Environment.filter(({ Name }: Json) => Name !== 'ECS_ENABLED'),
-  };
 }

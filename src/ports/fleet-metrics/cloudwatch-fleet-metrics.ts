@@ -34,6 +34,12 @@ const METRICS = {
   { name: string; unit: StandardUnit; of: (sample: FleetSample) => number | null }
 >;
 type MetricId = keyof typeof METRICS;
+/** What is put for alarms alone. */
+const PUT_ONLY = {
+  name: 'DeadLetters',
+  unit: 'Count',
+  of: (sample: FleetSample) => sample.deadLetters ?? null,
+} as const;
 type Series = Record<MetricId, Map<number, number>>;
 
 /**
@@ -55,7 +61,7 @@ export class CloudWatchFleetMetrics implements FleetMetrics {
   }
 
   async put(sample: FleetSample): Promise<void> {
-    const data = Object.values(METRICS).flatMap(({ name, unit, of }) => {
+    const data = [...Object.values(METRICS), PUT_ONLY].flatMap(({ name, unit, of }) => {
       const value = of(sample);
       if (value === null) return [];
       return [

@@ -11,6 +11,8 @@ export interface FleetSample {
   readonly busyWorkers: number;
   /** Of the oldest waiting message; 0 when none waits; null when the queue cannot tell. */
   readonly oldestTaskAgeSeconds: number | null;
+  /** Messages in the dead-letter queue. No decision needs it, so it is put for alarms only and not read back. */
+  readonly deadLetters?: number;
 }
 
 /** Where the metrics role writes and the autoscaler reads. A sample that was never put is missing, not zero. */
