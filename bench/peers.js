@@ -14,6 +14,7 @@ import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { startEngines } from './engines.js';
+import { freePort } from './private-server.js';
 
 const { console } = globalThis;
 const { values: options } = parseArgs({
@@ -133,7 +134,11 @@ try {
   const { REDIS_URL, RABBITMQ_URL } = engines.env;
   const env = { ...process.env, ...euglena(engines.env, folder), JWT_SECRET: SECRET, TOKEN: token() };
   const systems = `${options.systems},euglena`;
-  const flags = [`--tests=${options.tests}`, `--rounds=${options.rounds}`, `--seconds=${options.seconds}`];
+  const { tests, rounds, seconds } = options;
+  const [port, stubport] = [await freePort(), await freePort()];
+  const flags = Object.entries({ tests, rounds, seconds, port, stubport }).map(
+    ([name, value]) => `--${name}=${value}`,
+  );
   await run('node', ['drivers/run.js', systems, ...flags, `--out=${out}`], {
     cwd: peers,
     env: { ...env, REDIS_URL, AMQP_URL: RABBITMQ_URL },
