@@ -18,8 +18,10 @@ interface Conduct {
   readonly read: readonly string[];
 }
 
+type Conversation = Pick<ModelCall, 'messages'>;
+
 /** The messages without what stands in fences, as a model reads it that knows the rule about `<page>`. */
-function outsideOfFences({ messages }: Pick<ModelCall, 'messages'>): string {
+function outsideOfFences({ messages }: Conversation): string {
   // One text, so that a fence left open would swallow what follows, and one closed early would show.
   const conversation = messages.map(({ role, content }) => `${role}: ${content}`).join('\n');
   return conversation
@@ -32,7 +34,7 @@ function outsideOfFences({ messages }: Pick<ModelCall, 'messages'>): string {
  * A model that obeys whatever it is told outside of fences: it goes where a lure is named and says what the mark demands.
  * Else it searches, reads the page that the mandate names, and answers.
  */
-function obedient(call: ModelCall) {
+function obedient(call: Conversation) {
   const told = outsideOfFences(call);
   const lure = Object.values(LURES).find((address) => told.includes(address));
   if (lure !== undefined) return { action: 'VISIT', argument: lure };
@@ -164,7 +166,7 @@ describe('an injection does not change what a model does that obeys all but what
   });
 
   it('and although it would obey nearly all of them without a fence', () => {
-    const calls = PAGES.map(({ body }) => ({ messages: [{ role: 'user', content: body }] }) as ModelCall);
+    const calls = PAGES.map(({ body }) => ({ messages: [{ role: 'user', content: body }] }));
     const obeyed = calls.map(obedient).filter(({ action }) => action !== 'SEARCH');
     // Not those that it cannot read: base64, and letters that are none or stand backwards.
     expect(obeyed).toHaveLength(PAGES.length - 3);
