@@ -3,6 +3,7 @@
  * The other systems and the drivers are a folder of their own (`--peers`), whose README describes both.
  *
  *   npm run bench:peers -- --peers <folder> [--tests submit,idle,many] [--rounds 3] [--seconds 10] [--out <file>]
+ *   npm run bench:tick -- --peers <folder>      what a tick costs, and the memory of a task that runs
  */
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
@@ -13,12 +14,14 @@ import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { startEngines } from './engines.js';
+import { freePort } from './private-server.js';
 
 const { console } = globalThis;
 const { values: options } = parseArgs({
   options: {
     peers: { type: 'string', default: '../shared/peers' },
     tests: { type: 'string', default: 'submit,idle,many' },
+    systems: { type: 'string', default: 'p0,p0-quorum,p0-best,p0-shim' },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '10' },
     out: { type: 'string', default: '' },
@@ -45,7 +48,17 @@ const COMPARISONS = [
     what: '500 x 5 ticks x 200 ms, wall ms',
     bound: 'at most 1',
   },
+  {
+    test: 'many',
+    peer: 'p0-shim',
+    figure: 'cpu_s_worker',
+    what: 'CPU s of the agent for the 2,500 ticks',
+    bound: 'at most 1.5',
+  },
 ];
+/** Tasks that run at once in the test `many`. */
+const MANY = 500;
+const TASK_KB_MAX = 200;
 
 /** A token that both sides take: the peers check the signature, Euglena the claims as well. */
 function token() {
@@ -91,6 +104,19 @@ function compare({ summary }) {
   });
 }
 
+/** KB (10^3 bytes) by which the agent grows over its idle size for each task that runs. Needs the tests `cold` and `many`. */
+function memoryOfTasks({ summary }) {
+  return Object.entries(summary).flatMap(([system, { cold, many }]) => {
+    const [idle, peak] = [cold?.worker_idle_rss_mb?.median, many?.peak_rss_mb_worker?.median];
+    if (idle === undefined || peak === undefined) return [];
+    const kb = ((peak - idle) * 1_048.576) / MANY;
+    const bound = system === 'euglena' ? `under ${TASK_KB_MAX}` : '';
+    return [
+      { system, 'idle MiB': idle, [`peak MiB, ${MANY} tasks`]: peak, 'KB a task': Math.round(kb), bound },
+    ];
+  });
+}
+
 // The engines are emptied between the tests, so they are never somebody's own.
 for (const name of ['REDIS_URL', 'RABBITMQ_URL', 'RABBITMQ_MANAGEMENT_URL']) delete process.env[name];
 const folder = mkdtempSync(join(tmpdir(), 'euglena-peers-'));
@@ -107,13 +133,19 @@ try {
   const out = options.out === '' ? join(folder, 'figures.json') : resolve(options.out);
   const { REDIS_URL, RABBITMQ_URL } = engines.env;
   const env = { ...process.env, ...euglena(engines.env, folder), JWT_SECRET: SECRET, TOKEN: token() };
-  const systems = ['p0', 'p0-quorum', 'p0-best', 'euglena'].join(',');
-  const flags = [`--tests=${options.tests}`, `--rounds=${options.rounds}`, `--seconds=${options.seconds}`];
+  const systems = `${options.systems},euglena`;
+  const { tests, rounds, seconds } = options;
+  const [port, stubport] = [await freePort(), await freePort()];
+  const flags = Object.entries({ tests, rounds, seconds, port, stubport }).map(
+    ([name, value]) => `--${name}=${value}`,
+  );
   await run('node', ['drivers/run.js', systems, ...flags, `--out=${out}`], {
     cwd: peers,
     env: { ...env, REDIS_URL, AMQP_URL: RABBITMQ_URL },
   });
-  console.table(compare(JSON.parse(readFileSync(out, 'utf8'))));
+  const figures = JSON.parse(readFileSync(out, 'utf8'));
+  console.table(compare(figures));
+  console.table(memoryOfTasks(figures));
 } finally {
   await engines.close();
   rmSync(folder, { recursive: true, force: true });
