@@ -95,6 +95,7 @@ const corpus = mkdtempSync(join(tmpdir(), 'euglena-quality-'));
 try {
   layOut(corpus);
   const questions = readQuestions().filter(({ id, kind }) => `${kind} ${id}`.includes(options.only));
+  if (questions.length === 0) throw new Error(`There is no question with "${options.only}".`);
   const tables = [];
   for (const model of models()) {
     const judged = await askAll(model, questions, corpus);
