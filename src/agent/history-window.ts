@@ -129,7 +129,10 @@ function observationText({ tick, action, observation }: TickRecord): string {
   return `Tick ${tick}: ${action.name} ${outcome}${source}:\n${fenced(observation.text)}`;
 }
 
+/** What a reader may take for a mark of the fence: blanks, invisible letters and letters of full width included. */
+const FENCE_MARK = /[<＜﹤](?=[\s\p{Cf}/／]*[pｐ]\p{Cf}*[aａ]\p{Cf}*[gｇ]\p{Cf}*[eｅ])/giu;
+
 /** A fence that the text inside cannot close. */
 export function fenced(text: string): string {
-  return `<page>\n${text.replace(/<(\/?)page/gi, '‹$1page')}\n</page>`;
+  return `<page>\n${text.replace(FENCE_MARK, '‹')}\n</page>`;
 }
