@@ -124,9 +124,12 @@ function observationText({ tick, action, observation }: TickRecord): string {
   if (action.name === 'THINK')
     return `Tick ${tick}: noted. ${observation.failed ? observation.text : ''}`.trim();
   if (action.name === 'EXIT') return `Tick ${tick}: ${observation.text}`;
-  const source = observation.source ? ` (source ${observation.source.id}: ${observation.source.url})` : '';
+  const { source } = observation;
   const outcome = observation.failed ? 'failed' : 'brought';
-  return `Tick ${tick}: ${action.name} ${outcome}${source}:\n${fenced(observation.text)}`;
+  if (source === undefined) return `Tick ${tick}: ${action.name} ${outcome}:\n${fenced(observation.text)}`;
+  // The address is the page's own to choose, so it stands inside too.
+  const page = `Address: ${source.url}\n\n${observation.text}`;
+  return `Tick ${tick}: ${action.name} ${outcome} (source ${source.id}):\n${fenced(page)}`;
 }
 
 /** What a reader may take for a mark of the fence: blanks, invisible letters and letters of full width included. */

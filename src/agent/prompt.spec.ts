@@ -83,7 +83,9 @@ describe('renderPrompt', () => {
       action: 'VISIT',
       argument: 'corpus:1.md',
     });
-    expect(messages[3]?.content).toContain('Tick 1: VISIT brought (source s1: corpus:1.md):');
+    expect(messages[3]?.content).toContain(
+      'Tick 1: VISIT brought (source s1):\n<page>\nAddress: corpus:1.md\n',
+    );
   });
 
   describe('in little room', () => {
