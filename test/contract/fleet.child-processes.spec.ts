@@ -18,14 +18,16 @@ import { fleetContract } from './fleet.contract.js';
 
 /** Says in a file that it is ready, keeps what it was given, and ends as an agent does. */
 const WORKER = `
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, renameSync, writeFileSync } from 'node:fs';
 const { FOLDER, MODE } = process.env;
 appendFileSync(FOLDER + '/starts', process.pid + '\\n');
 if (MODE === 'broken') { console.error('no such setting'); process.exit(3); }
 process.on('SIGTERM', () => { if (MODE !== 'stubborn') process.exit(0); });
 process.on('disconnect', () => process.exit(0));
 setInterval(() => undefined, 1_000);
-writeFileSync(FOLDER + '/ready-' + process.pid, JSON.stringify({ env: process.env, argv: process.argv.slice(2) }));
+// Whole at once: whoever waits for the file reads it as soon as it is there.
+writeFileSync(FOLDER + '/starting-' + process.pid, JSON.stringify({ env: process.env, argv: process.argv.slice(2) }));
+renameSync(FOLDER + '/starting-' + process.pid, FOLDER + '/ready-' + process.pid);
 `;
 
 function workerFolder() {

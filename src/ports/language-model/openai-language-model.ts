@@ -12,6 +12,7 @@ import {
 import { retryAfterMs, retryHelps, retryWait } from './model-retry.js';
 import { type Dialect, saysFiltered, saysTooLong, simplerDialect, USUAL_DIALECT } from './request-dialect.js';
 import { countTokens } from './token-count.js';
+import { underError } from './under-error.js';
 import { undiciFetch } from './undici-fetch.js';
 
 export interface ModelEndpoint {
@@ -72,7 +73,7 @@ export class OpenAiLanguageModel implements LanguageModel {
       project: null,
       maxRetries: 0,
       logLevel: 'off',
-      fetch: undiciFetch(this.agent, RESPONSE_MAX_BYTES),
+      fetch: undiciFetch(this.agent, RESPONSE_MAX_BYTES, underError),
     });
   }
 

@@ -5,12 +5,19 @@ export class ResponseTooLarge extends Error {
   override readonly name = 'ResponseTooLarge';
 }
 
+/** The bytes of a whole answer. */
+export type Body = Uint8Array<ArrayBuffer>;
+
 /**
  * The part of `fetch` that the `openai` SDK needs, over `undici.request`: it costs about half the CPU time of the global
- * one. The body is read whole before the promise resolves, at most `maxBytes` of it. Redirects are not followed. What is
- * wrong stands in the field `error` of an answer from 400 on.
+ * one. The body is read whole before the promise resolves, at most `maxBytes` of it. Redirects are not followed.
+ * `refusal` may rewrite the body of an answer from 400 on.
  */
-export function undiciFetch(dispatcher: Dispatcher, maxBytes: number) {
+export function undiciFetch(
+  dispatcher: Dispatcher,
+  maxBytes: number,
+  refusal: (body: Body) => Body = (body) => body,
+) {
   return async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
     const url = input instanceof Request ? input.url : input;
     const { statusCode, headers, body } = await request(url, {
@@ -21,21 +28,10 @@ export function undiciFetch(dispatcher: Dispatcher, maxBytes: number) {
       signal: init.signal ?? null,
     });
     const read = await readAtMost(body, maxBytes);
-    const bytes = statusCode >= 400 ? underError(read) : read;
+    const bytes = statusCode >= 400 ? refusal(read) : read;
     const nullBody = statusCode === 204 || statusCode === 205 || statusCode === 304;
     return new Response(nullBody ? null : bytes, { status: statusCode, headers: headersOf(headers) });
   };
-}
-
-/** The SDK looks for what is wrong in `error` only; some servers put it beside or elsewhere. */
-function underError(body: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  try {
-    const json: unknown = JSON.parse(new TextDecoder().decode(body));
-    if (typeof json !== 'object' || json === null || 'error' in json) return body;
-    return new TextEncoder().encode(JSON.stringify({ error: json }));
-  } catch {
-    return body;
-  }
 }
 
 async function readAtMost(body: AsyncIterable<Buffer>, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
