@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { chooseAdapter, portsOf } from '../config/adapter-choice.js';
-import { type PortName, type Settings } from '../config/settings.js';
+import { type PortName } from '../config/known-settings.js';
+import { type Settings } from '../config/settings.js';
 import { type Clock } from '../domain/clock.js';
 import { EuglenaError } from '../domain/errors.js';
 import { type HealthService, type Problem } from './health.service.js';

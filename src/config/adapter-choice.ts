@@ -1,4 +1,5 @@
-import { type Part, PORT_NAMES, type PortName, type Settings } from './settings.js';
+import { type Part, PORT_NAMES, type PortName } from './known-settings.js';
+import { type Settings } from './settings.js';
 
 /** Which adapter serves a port, as the start-up log says it. */
 export interface AdapterChoice {

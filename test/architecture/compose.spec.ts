@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { chooseAdapter, forbiddenFallbacks } from '../../src/config/adapter-choice.js';
-import { readSettings, type Role, SETTING_NAMES } from '../../src/config/settings.js';
+import { type Role, SETTING_NAMES } from '../../src/config/known-settings.js';
+import { readSettings } from '../../src/config/settings.js';
 import { agentEnvironment } from '../../src/ports/fleet/agent-environment.js';
 import { environmentOf, healthCheckOf, readComposeFile } from '../support/compose-file.js';
 import { Dockerfile, PROJECT } from '../support/dockerfile.js';

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { readSettings, ROLES } from '../../src/config/settings.js';
+import { ROLES } from '../../src/config/known-settings.js';
+import { readSettings } from '../../src/config/settings.js';
 import { isIgnored } from '../support/docker-ignore.js';
 import { Dockerfile, PROJECT } from '../support/dockerfile.js';
 

@@ -2,7 +2,8 @@ import 'reflect-metadata';
 import { describe, expect, it } from '@jest/globals';
 import { type DynamicModule, type Type } from '@nestjs/common';
 import { rootModule } from '../../src/boot/role-graph.js';
-import { readSettings, type Role, ROLES } from '../../src/config/settings.js';
+import { type Role, ROLES } from '../../src/config/known-settings.js';
+import { readSettings } from '../../src/config/settings.js';
 import { ManualClock } from '../support/manual-clock.js';
 
 /** Every role: the settings, the handles on the data folder and on Redis, and health. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { readSettings, SETTING_NAMES } from '../../src/config/settings.js';
+import { SETTING_NAMES } from '../../src/config/known-settings.js';
+import { readSettings } from '../../src/config/settings.js';
 
 const lines = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8').split('\n');
 const assignments = lines.flatMap((line) => {

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Role } from '../../src/config/settings.js';
+import { type Role } from '../../src/config/known-settings.js';
 import { temporaryDataDir } from '../support/data-dir.js';
 import { type EnginesOnTheWire, readinessOf, startEnginesOnTheWire } from '../support/engines.js';
 import { type LaunchedProcess, launchEuglena } from '../support/euglena-process.js';

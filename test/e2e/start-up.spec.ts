@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
-import { PORT_NAMES, ROLES } from '../../src/config/settings.js';
+import { PORT_NAMES, ROLES } from '../../src/config/known-settings.js';
 import { temporaryDataDir } from '../support/data-dir.js';
 import { eventually } from '../support/eventually.js';
 

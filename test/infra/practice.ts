@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from '@jest/globals';
-import { SETTING_NAMES } from '../../src/config/settings.js';
+import { SETTING_NAMES } from '../../src/config/known-settings.js';
 import { asText, environmentOf, type Json, secretsOf } from '../support/aws-templates.js';
 import { healthCheckOf, readComposeFile } from '../support/compose-file.js';
 import { Dockerfile, PROJECT } from '../support/dockerfile.js';

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { type Role } from '../../src/config/settings.js';
+import { type Role } from '../../src/config/known-settings.js';
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 /** A busy machine that starts several at once needs many times the usual two seconds. */

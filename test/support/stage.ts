@@ -1,4 +1,4 @@
-import { type Role } from '../../src/config/settings.js';
+import { type Role } from '../../src/config/known-settings.js';
 import { systemClock } from '../../src/config/system-clock.js';
 import { type JournalEntry } from '../../src/domain/journal.js';
 import { EmbeddedDatabase } from '../../src/ports/embedded/embedded-database.js';

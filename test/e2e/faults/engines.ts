@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type ConfirmChannel, connect } from 'amqplib';
-import { type Role } from '../../../src/config/settings.js';
+import { type Role } from '../../../src/config/known-settings.js';
 import { type EuglenaApi } from '../../support/euglena-api.js';
 import { type EuglenaProcess } from '../../support/euglena-process.js';
 import { type ModelAnswer } from '../../support/model-server.js';
