@@ -8,7 +8,7 @@ import { DAILY_LIMIT, quotaContract, type QuotaHarness } from './quota.contract.
 const DAY_MS = 86_400_000;
 
 /** Every instance has its own connection to the file, as another process would. */
-function openAt(clock: ManualClock, dailyLimit = DAILY_LIMIT) {
+function openAt(clock: ManualClock, dailyLimit = DAILY_LIMIT, storedWithTasks = false) {
   const dataDir = temporaryDataDir();
   const databases: EmbeddedDatabase[] = [];
   const connect = () => {
@@ -16,9 +16,9 @@ function openAt(clock: ManualClock, dailyLimit = DAILY_LIMIT) {
     databases.push(database);
     return database;
   };
-  const again = async (limit = dailyLimit) => new SqliteQuota(connect(), clock, limit);
+  const again = async (limit = dailyLimit) => new SqliteQuota(connect(), clock, limit, storedWithTasks);
   return {
-    quota: new SqliteQuota(connect(), clock, dailyLimit),
+    quota: new SqliteQuota(connect(), clock, dailyLimit, storedWithTasks),
     again,
     rows: () => connect().get<{ n: number }>('SELECT count(*) AS n FROM quota_ledger')?.n,
     close: async () => {
@@ -28,9 +28,9 @@ function openAt(clock: ManualClock, dailyLimit = DAILY_LIMIT) {
   };
 }
 
-async function open(): Promise<QuotaHarness> {
+async function open(storedWithTasks: boolean): Promise<QuotaHarness> {
   const clock = new ManualClock();
-  const { quota, again, close } = openAt(clock);
+  const { quota, again, close } = openAt(clock, DAILY_LIMIT, storedWithTasks);
   return {
     quota,
     again: () => again(),
@@ -40,7 +40,8 @@ async function open(): Promise<QuotaHarness> {
   };
 }
 
-quotaContract('SQLite', open);
+quotaContract('SQLite', () => open(false));
+quotaContract('SQLite, in the database of the tasks', () => open(true));
 
 describe('quota on SQLite, beyond the contract', () => {
   // Not portable: the instant is the test's to choose.

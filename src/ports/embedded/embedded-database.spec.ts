@@ -69,6 +69,23 @@ describe('EmbeddedDatabase', () => {
     expect(values(open())).toEqual(['kept']);
   });
 
+  it('lets one commit wait for the next, and no other, whatever comes of it', () => {
+    const during = database.relaxedTransaction(() => {
+      add('relaxed');
+      return database.get('PRAGMA synchronous');
+    });
+    expect(during).toEqual({ synchronous: 1 });
+    expect(database.get('PRAGMA synchronous')).toEqual({ synchronous: 2 });
+    const broken = () =>
+      database.relaxedTransaction(() => {
+        add('taken back');
+        throw new RangeError('changed my mind');
+      });
+    expect(broken).toThrow(RangeError);
+    expect(database.get('PRAGMA synchronous')).toEqual({ synchronous: 2 });
+    expect(values(open())).toEqual(['relaxed']);
+  });
+
   it('takes back all of a transaction that throws, and works on', () => {
     const broken = () =>
       database.transaction(() => {

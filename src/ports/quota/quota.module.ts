@@ -13,12 +13,13 @@ import { UnlimitedQuota } from './unlimited-quota.js';
 
 /** `GATEWAY_TEST_MODE` wins over a project, and a project with a key over the data folder. */
 async function openQuota(
-  { gateway: { testMode, dailyTickLimit }, supabase: { url, apiKey } }: Settings,
+  { gateway: { testMode, dailyTickLimit }, supabase: { url, apiKey }, redisUrl }: Settings,
   open: OpenEmbedded,
   clock: Clock,
 ): Promise<Quota> {
   if (testMode) return new UnlimitedQuota(clock, dailyTickLimit);
-  if (url === null || apiKey === null) return new SqliteQuota(open(), clock, dailyTickLimit);
+  if (url === null || apiKey === null)
+    return new SqliteQuota(open(), clock, dailyTickLimit, redisUrl === null);
   // Its client takes 10 MB of memory: loaded only where it is used.
   const { SupabaseQuota } = await import('./supabase-quota.js');
   return new SupabaseQuota({ url, apiKey }, clock, dailyTickLimit);

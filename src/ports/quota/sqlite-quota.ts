@@ -27,27 +27,32 @@ export class SqliteQuota implements Quota {
     private readonly database: EmbeddedDatabase,
     private readonly clock: Clock,
     private readonly dailyLimit: number,
+    /** Whether the tasks are stored in the same database. Default false. */
+    private readonly storedWithTasks = false,
   ) {
     database.define(DDL);
   }
 
   async reserve(owner: string, correlationId: string, ticks: number): Promise<Reservation> {
-    // The task that it pays for is stored next, in the same file: that commit makes both durable.
-    return this.database.relaxedTransaction(() => {
-      const kept = this.ticksKept(correlationId);
-      if (kept !== null) {
-        this.touch(correlationId);
-        return { kind: 'reserved', ticks: kept, usage: this.usageNow(owner) };
-      }
-      const { used, remaining } = this.usageNow(owner, correlationId);
-      if (ticks > remaining) return { kind: 'exceeded', usage: this.usageNow(owner) };
-      this.insert(owner, correlationId, ticks);
-      return {
-        kind: 'reserved',
-        ticks,
-        usage: quotaUsage(this.dailyLimit, used + ticks, this.clock.now()),
-      };
-    });
+    const work = () => this.reserveNow(owner, correlationId, ticks);
+    // The task that it pays for is stored next: in the same file, that commit makes both durable.
+    return this.storedWithTasks ? this.database.relaxedTransaction(work) : this.database.transaction(work);
+  }
+
+  private reserveNow(owner: string, correlationId: string, ticks: number): Reservation {
+    const kept = this.ticksKept(correlationId);
+    if (kept !== null) {
+      this.touch(correlationId);
+      return { kind: 'reserved', ticks: kept, usage: this.usageNow(owner) };
+    }
+    const { used, remaining } = this.usageNow(owner, correlationId);
+    if (ticks > remaining) return { kind: 'exceeded', usage: this.usageNow(owner) };
+    this.insert(owner, correlationId, ticks);
+    return {
+      kind: 'reserved',
+      ticks,
+      usage: quotaUsage(this.dailyLimit, used + ticks, this.clock.now()),
+    };
   }
 
   private insert(owner: string, correlationId: string, ticks: number): void {
