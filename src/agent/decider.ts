@@ -3,7 +3,7 @@ import { type ErrorCode } from '../domain/errors.js';
 import { parseAction } from '../domain/parse-action.js';
 import { type ChatMessage, type Situation } from '../domain/situation.js';
 import { type TaskFailure } from '../domain/task.js';
-import { addCost, NO_COST, type TickCost } from '../domain/task-change.js';
+import { addCost, NO_COST, type TickCost } from '../domain/worker-steps.js';
 import {
   type LanguageModel,
   ModelFailure,

@@ -1,19 +1,18 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type AgentFolder, agentFolder, AgentHost } from '../../test/support/agent-host.js';
 import { submission } from '../domain/task-change.js';
-import { UserMemory } from './user-memory.js';
+import { EarlierTasks } from './earlier-tasks.js';
+import { TaskMemory } from './task-memory.js';
 
 const LIGHT = 'Euglena swims towards the light.';
 const passage = (text: string, sourceId = 's1') => ({ sourceId, text });
 
-describe("a memory of a user's earlier tasks", () => {
+describe("what a user's earlier tasks read", () => {
   let folder: AgentFolder;
   let host: AgentHost;
-  let memory: UserMemory;
   beforeEach(() => {
     folder = agentFolder();
     host = new AgentHost(folder, null);
-    memory = new UserMemory(host.memory, host.store);
   });
   afterEach(async () => {
     await host.close();
@@ -22,19 +21,24 @@ describe("a memory of a user's earlier tasks", () => {
   const task = async (correlationId: string, owner: string | null, ...texts: string[]) => {
     const input = { correlationId, owner, mandate: 'Find out.', maxTicks: 3 };
     await host.store.commit(submission(input, host.clock.now(), false));
-    await memory.remember(
+    await host.memory.remember(
       correlationId,
       texts.map((text) => passage(text)),
     );
     host.clock.advance(1);
   };
-  const texts = async (id: string, limit = 6) =>
-    (await memory.recall(id, 'light', limit)).map(({ sourceId, text }) => `${sourceId} ${text}`);
+  /** What a run recalls. */
+  const recalled = (correlationId: string, owner: string | null, need: string) => {
+    const engines = { memory: host.memory, earlier: new EarlierTasks(host.memory, host.store) };
+    return new TaskMemory(engines, { correlationId, owner }, false).recall(need);
+  };
+  const texts = async (id: string, owner: string | null) =>
+    (await recalled(id, owner, 'light')).map(({ sourceId, text }) => `${sourceId} ${text}`);
 
   it("brings a task's own passages first, then those of earlier ones, which cannot be cited", async () => {
     await task('first', 'alice', 'There was light.');
     await task('second', 'alice', LIGHT);
-    expect(await texts('second')).toEqual([
+    expect(await texts('second', 'alice')).toEqual([
       `s1 ${LIGHT}`,
       's0 (Read in an earlier task. It cannot be cited unless it is read again.)\nThere was light.',
     ]);
@@ -45,17 +49,17 @@ describe("a memory of a user's earlier tasks", () => {
     await task('of-nobody', null, LIGHT);
     await task('of-alice', 'alice');
     await task('of-nobody-too', null);
-    expect(await texts('of-alice')).toEqual([]);
-    expect(await texts('of-nobody-too')).toEqual([]);
-    expect(await texts('unknown')).toEqual([]);
+    expect(await texts('of-alice', 'alice')).toEqual([]);
+    expect(await texts('of-nobody-too', null)).toEqual([]);
+    expect(await texts('unknown', 'carol')).toEqual([]);
   });
 
   it('brings three of them at most, and none of tasks that were deleted', async () => {
     await task('first', 'alice', ...Array.from({ length: 5 }, (_, i) => `Light number ${i}.`));
     await task('second', 'alice');
-    expect(await texts('second', 1)).toHaveLength(3);
-    await memory.forget(['first']);
-    expect(await texts('second')).toEqual([]);
+    expect(await texts('second', 'alice')).toHaveLength(3);
+    await host.memory.forget(['first']);
+    expect(await texts('second', 'alice')).toEqual([]);
   });
 
   it('serves an agent only if RECALL_EARLIER_TASKS says so, and says where to read again', async () => {
@@ -71,7 +75,9 @@ describe("a memory of a user's earlier tasks", () => {
     const second = await run('task-2', { RECALL_EARLIER_TASKS: 'true' });
     expect(second?.sources.map(({ id }) => id)).not.toContain('s0');
     expect(second?.answer).not.toContain('s0');
-    const recalled = await memory.recall('task-2', 'flagellum', 6);
-    expect(recalled.at(-1)?.text).toContain('Read in an earlier task at corpus:euglena.md.');
+    const owner = (await host.store.find('task-2'))?.owner ?? null;
+    expect((await recalled('task-2', owner, 'flagellum')).at(-1)?.text).toContain(
+      'Read in an earlier task at corpus:euglena.md.',
+    );
   });
 });

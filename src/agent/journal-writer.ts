@@ -7,13 +7,11 @@ import {
   completion,
   failure,
   type Lease,
-  NO_COST,
   release,
   type TaskChange,
-  type TickCost,
   workerChange,
-  type WorkerStep,
 } from '../domain/task-change.js';
+import { NO_COST, type TickCost, type WorkerStep } from '../domain/worker-steps.js';
 import { LogLine } from '../observability/log-line.js';
 import { type CommitOutcome, type TaskStore } from '../ports/task-store/task-store.port.js';
 import { RunAborted } from './run-aborted.js';

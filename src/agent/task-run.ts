@@ -3,7 +3,7 @@ import { type Clock } from '../domain/clock.js';
 import { type JournalEntry } from '../domain/journal.js';
 import { type Observation, type Situation, type TickRecord } from '../domain/situation.js';
 import { type ExitReason, type Source, type TaskResult } from '../domain/task.js';
-import { type TickCost } from '../domain/task-change.js';
+import { type TickCost } from '../domain/worker-steps.js';
 import { modelCalls, modelTokens, ticks } from '../observability/measures.js';
 import { inSpan, SpanKind, type TraceContext } from '../observability/spans.js';
 import { type AgentMemory } from '../ports/agent-memory/agent-memory.port.js';
@@ -20,8 +20,10 @@ import { BUDGET_ENDED, bestKnown } from './answer.js';
 import { citedAnswer } from './citations.js';
 import { resultData } from './result-data.js';
 import { Decider, type Decision } from './decider.js';
+import { type EarlierTasks } from './earlier-tasks.js';
 import { type JournalWriter } from './journal-writer.js';
 import { observationData, replay } from './replay.js';
+import { broughtBefore, isStuck } from './repetition.js';
 import { RunAborted } from './run-aborted.js';
 import { TaskMemory } from './task-memory.js';
 
@@ -31,15 +33,13 @@ export interface Engines {
   readonly webSearch: WebSearch;
   readonly pageReader: PageReader;
   readonly memory: AgentMemory;
-  /** Whether the memory holds something for a task that has read nothing yet. Default false. */
-  readonly recallsEarlier?: boolean;
+  /** What the earlier tasks of a user read, if a task may recall it. */
+  readonly earlier?: EarlierTasks;
   readonly clock: Clock;
 }
 
 /** Unreadable ticks in a row that end a task. */
 const UNREADABLE_MAX = 3;
-/** Equal actions in a row after which EXIT is the only action left. */
-const REPEATS_MAX = 5;
 
 /**
  * The tick loop of one claimed task. Each tick: ask the model for one action, write the decision, carry it out, note what
@@ -66,9 +66,7 @@ export class TaskRun {
     const past = replay(journal);
     this.history = past.history;
     this.sources = past.sources;
-    const { correlationId } = writer.record;
-    const holdsSomething = past.sources.length > 0 || engines.recallsEarlier === true;
-    this.memory = new TaskMemory(engines.memory, correlationId, holdsSomething);
+    this.memory = new TaskMemory(engines, writer.record, past.sources.length > 0);
     this.decider = new Decider(engines.model, (request) => this.ask(request), signal);
   }
 
@@ -142,21 +140,11 @@ export class TaskRun {
       outputSchema,
       tick,
       maxTicks,
-      mustExit: tick >= maxTicks || this.isStuck(),
+      mustExit: tick >= maxTicks || isStuck(this.history),
       history: this.history,
       sources: this.sources,
-      recalled: await this.memory.recall(`${mandate.slice(0, 2_000)}\n${note.slice(0, 500)}`),
+      recalled: await this.memory.recall(this.need(note)),
     };
-  }
-
-  private isStuck(): boolean {
-    const last = this.history.slice(-REPEATS_MAX);
-    const first = last[0];
-    return (
-      last.length === REPEATS_MAX &&
-      first !== undefined &&
-      last.every(({ action }) => same(action, first.action))
-    );
   }
 
   /** The model gives no action: the task ends with what is known if it was to end anyway, else with the reason. */
@@ -170,6 +158,11 @@ export class TaskRun {
     } else {
       await this.writer.fail(error, cost);
     }
+  }
+
+  /** What is looked for now, in words: the mandate, and the model's newest thought. */
+  private need(thought: string): string {
+    return `${this.writer.record.mandate.slice(0, 2_000)}\n${thought.slice(0, 500)}`;
   }
 
   private ask(request: ModelRequest): Promise<ModelReply> {
@@ -192,12 +185,9 @@ export class TaskRun {
   }
 
   private async carryOut(action: Action): Promise<void> {
-    const earlier = this.history.find(
-      ({ action: done, observation }) => same(done, action) && !observation?.failed,
-    );
-    if (earlier?.observation && action.name !== 'THINK') {
-      const text = `This was done in tick ${earlier.tick} already and is not done again. It brought:\n${earlier.observation.text}`;
-      this.observe(action, { text: text.slice(0, 8_000), failed: false });
+    const before = broughtBefore(this.history, action);
+    if (before !== null) {
+      this.observe(action, before);
       return;
     }
     const observation = await inSpan(action.name.toLowerCase(), this.tickTrace, {}, () =>
@@ -210,8 +200,7 @@ export class TaskRun {
     const { webSearch, pageReader, clock } = this.engines;
     if (action.name === 'SEARCH') return search(webSearch, action.argument, this.signal);
     if (action.name !== 'VISIT') return { text: 'Noted.', failed: false };
-    const need = `${this.writer.record.mandate.slice(0, 2_000)}\n${action.thought.slice(0, 500)}`;
-    const reading = { url: action.argument, need, history: this.history, sources: this.sources };
+    const reading = { url: action.argument, need: this.need(action.thought), sources: this.sources };
     const seen = await visit(pageReader, reading, () => clock.now(), this.signal);
     // Before the observation, which says whether there was a memory; the next recall would wait for it anyway.
     await this.memory.remember(seen.passages);
@@ -252,8 +241,4 @@ function measureModel({ modelCalls: calls, promptTokens, completionTokens }: Tic
   modelCalls.inc(calls);
   modelTokens.inc({ kind: 'prompt' }, promptTokens);
   modelTokens.inc({ kind: 'completion' }, completionTokens);
-}
-
-function same(a: Action, b: Action): boolean {
-  return a.name === b.name && a.argument === b.argument;
 }

@@ -25,9 +25,9 @@ import {
   type WorkQueue,
 } from '../ports/work-queue/work-queue.port.js';
 import { DeliveryHandler } from './delivery-handler.js';
+import { EarlierTasks } from './earlier-tasks.js';
 import { RunningTasks } from './running-tasks.js';
 import { StoreOutage } from './store-outage.js';
-import { UserMemory } from './user-memory.js';
 
 /** How long running tasks may finish their tick when the worker stops, in ms. */
 const DRAIN_GRACE_MS = 20_000;
@@ -76,9 +76,8 @@ export class Worker implements OnApplicationBootstrap, BeforeApplicationShutdown
   ) {
     this.startedAt = clock.now();
     this.running = new RunningTasks(store, clock, () => this.tellChange());
-    const recallsEarlier = settings.agent.recallEarlierTasks;
-    const recalling = recallsEarlier ? new UserMemory(memory, store) : memory;
-    const engines = { model, webSearch, pageReader, memory: recalling, recallsEarlier, clock };
+    const earlier = settings.agent.recallEarlierTasks ? { earlier: new EarlierTasks(memory, store) } : {};
+    const engines = { model, webSearch, pageReader, memory, ...earlier, clock };
     this.handler = new DeliveryHandler(this.id, store, engines, settings, this.running);
     this.outage = new StoreOutage(store, clock, this.leaving.signal);
   }

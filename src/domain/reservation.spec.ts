@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { extensionReservation, taskOfReservation, ticksToCharge } from './reservation.js';
 import { cancellation, completion, extension, submission, workerChange } from './task-change.js';
+import { plainResult } from '../../test/support/plain-result.js';
 
 const AT = Date.UTC(2026, 0, 15, 12);
 const ID = '0b7f1f5e-0000-4000-8000-000000000001';
@@ -18,15 +19,7 @@ const tick = {
   spent: { modelCalls: 1, promptTokens: 0, completionTokens: 0 },
 } as const;
 const accepted = { kind: 'accepted', at: AT } as const;
-const result = {
-  answer: '42',
-  exitReason: 'answered',
-  sources: [],
-  unsupported: [],
-  data: null,
-  dataError: null,
-  model: 'none',
-} as const;
+const result = plainResult();
 const { record: ended } = completion(submitted, LEASE, [accepted, tick, tick, tick], result, AT);
 const mine = extensionReservation(ID, 'a1');
 const { record: extended } = extension(ended, { ticks: 5, reservation: mine }, AT);

@@ -14,20 +14,13 @@ import {
   submission,
   type TaskChange,
   workerChange,
-  type WorkerStep,
 } from './task-change.js';
+import { type WorkerStep } from './worker-steps.js';
+import { plainResult } from '../../test/support/plain-result.js';
 
 const AT = Date.UTC(2026, 0, 15, 12);
 const LEASE: Lease = { correlationId: 't-1', workerId: 'agent-1', token: 3 };
-const RESULT = {
-  answer: '42',
-  exitReason: 'answered',
-  sources: [],
-  unsupported: [],
-  data: null,
-  dataError: null,
-  model: 'none',
-} as const;
+const RESULT = plainResult();
 
 function submit(owner: string | null = 'alice', queued = false): TaskChange {
   return submission({ correlationId: 't-1', owner, mandate: 'Find out.', maxTicks: 50 }, AT, queued);

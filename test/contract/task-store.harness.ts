@@ -9,9 +9,10 @@ import {
   submission,
   type TaskChange,
   workerChange,
-  type WorkerStep,
 } from '../../src/domain/task-change.js';
+import { type WorkerStep } from '../../src/domain/worker-steps.js';
 import { type ClaimOutcome, type TaskStore } from '../../src/ports/task-store/task-store.port.js';
+import { plainResult } from '../support/plain-result.js';
 
 /** What an adapter brings to the suite. */
 export interface TaskStoreHarness {
@@ -93,16 +94,7 @@ export class Tasks {
 
   /** The end by the worker, with an answer. */
   end({ record, lease }: Work, answer = '42'): TaskChange {
-    const result = {
-      answer,
-      exitReason: 'answered',
-      sources: [],
-      unsupported: [],
-      data: null,
-      dataError: null,
-      model: 'none',
-    } as const;
-    return completion(record, lease, [], result, this.now());
+    return completion(record, lease, [], plainResult(answer), this.now());
   }
 
   /** Submits, works on and ends a task. */

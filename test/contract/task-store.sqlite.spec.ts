@@ -217,7 +217,11 @@ function compileWorker(target: string): void {
       .filter((file) => file.endsWith('.ts') && !file.endsWith('.spec.ts'))
       .map((file) => join(folder, file)),
   );
-  for (const source of [...sources, 'test/contract/task-store.sqlite.worker.ts']) {
+  for (const source of [
+    ...sources,
+    'test/support/plain-result.ts',
+    'test/contract/task-store.sqlite.worker.ts',
+  ]) {
     const { code } = transformFileSync(join(root, source), { swcrc: true, configFile: join(root, '.swcrc') });
     const file = join(target, source.replace(/[.]ts$/, '.js'));
     mkdirSync(dirname(file), { recursive: true });

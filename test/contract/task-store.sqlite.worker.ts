@@ -6,11 +6,19 @@
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { systemClock } from '../../src/config/system-clock.js';
-import { completion, type Lease, release, submission, workerChange } from '../../src/domain/task-change.js';
-import { type TaskChange, type WorkerStep } from '../../src/domain/task-change.js';
+import {
+  completion,
+  type Lease,
+  release,
+  submission,
+  type TaskChange,
+  workerChange,
+} from '../../src/domain/task-change.js';
+import { type WorkerStep } from '../../src/domain/worker-steps.js';
 import { type TaskRecord } from '../../src/domain/task.js';
 import { EmbeddedDatabase } from '../../src/ports/embedded/embedded-database.js';
 import { SqliteTaskStore } from '../../src/ports/task-store/sqlite-task-store.js';
+import { plainResult } from '../support/plain-result.js';
 
 const [dataDir = '', workerId = '', lease = '', ...ids] = process.argv.slice(2);
 const leaseMs = Number(lease);
@@ -45,15 +53,7 @@ async function work(before: TaskRecord, held: Lease): Promise<void> {
   }
   if (record !== null && record.tick < TICKS) await commit(release(record, held, [], 'drain', now()));
   else if (record !== null) {
-    const result = {
-      answer: workerId,
-      exitReason: 'answered',
-      sources: [],
-      unsupported: [],
-      data: null,
-      dataError: null,
-      model: 'none',
-    } as const;
+    const result = plainResult(workerId);
     await commit(completion(record, held, [], result, now()));
   }
   // Where somebody else wrote first, the lease is still held: the task is to be looked at anew.

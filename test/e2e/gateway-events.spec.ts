@@ -8,6 +8,7 @@ import { ApiContract } from '../support/api-contract.js';
 import { eventually } from '../support/eventually.js';
 import { type GatewayApp, startGateway } from '../support/gateway-app.js';
 import { claimAndAnswer, claimTask, tickStep } from '../support/scripted-agent.js';
+import { plainResult } from '../support/plain-result.js';
 
 const USER = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
 const TICKS = 60;
@@ -76,15 +77,7 @@ async function work(id: string): Promise<void> {
     ({ record } = change);
     await new Promise((resolve) => setTimeout(resolve, tick % 4));
   }
-  const result = {
-    answer: 'It is so.',
-    exitReason: 'answered',
-    sources: [],
-    unsupported: [],
-    data: null,
-    dataError: null,
-    model: 'scripted',
-  } as const;
+  const result = plainResult('It is so.', 'scripted');
   await store.commit(completion(record, lease, [], result, Date.now()));
 }
 

@@ -1,12 +1,8 @@
-import {
-  completion,
-  type Lease,
-  submission,
-  workerChange,
-  type WorkerStep,
-} from '../../src/domain/task-change.js';
+import { completion, type Lease, submission, workerChange } from '../../src/domain/task-change.js';
+import { type WorkerStep } from '../../src/domain/worker-steps.js';
 import { type TaskRecord } from '../../src/domain/task.js';
 import { type TaskStore } from '../../src/ports/task-store/task-store.port.js';
+import { plainResult } from './plain-result.js';
 
 /** What an agent writes in a tick. */
 export const tickStep = (argument = 'a note', at = Date.now()): WorkerStep => ({
@@ -31,15 +27,7 @@ export async function claimTask(store: TaskStore, id: string): Promise<{ record:
 export async function claimAndAnswer(store: TaskStore, id: string, ticks = 1): Promise<TaskRecord> {
   const { record, lease } = await claimTask(store, id);
   const steps = Array.from({ length: ticks }, () => tickStep());
-  const result = {
-    answer: 'It is so.',
-    exitReason: 'answered',
-    sources: [],
-    unsupported: [],
-    data: null,
-    dataError: null,
-    model: 'scripted',
-  } as const;
+  const result = plainResult('It is so.', 'scripted');
   const change = completion(record, lease, steps, result, Date.now());
   const { kind } = await store.commit(change);
   if (kind !== 'committed') throw new Error(`not ended but ${kind}`);

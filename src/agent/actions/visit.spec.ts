@@ -16,7 +16,7 @@ describe('visit', () => {
   const read = (url: string, known: Partial<Reading> = {}) =>
     visit(
       new CorpusPageReader(new Corpus(folder.documents)),
-      { url, need: '', history: [], sources: [], ...known },
+      { url, need: '', sources: [], ...known },
       () => NOW,
       signal,
     );
@@ -57,29 +57,6 @@ describe('visit', () => {
     expect(passages.map((passage) => passage.text).join('\n\n')).toBe(text);
   });
 
-  it('does not read an address again that the task read, or that a redirect led to', async () => {
-    const { observation } = await read('corpus:euglena.md');
-    const source = observation.source && { ...observation.source, url: 'https://example.com/end?a=1' };
-    const tick = (argument: string, failed = false) => ({
-      tick: 3,
-      action: { name: 'VISIT' as const, argument, thought: '' },
-      observation: failed ? { text: 'no', failed } : { ...observation, source },
-    });
-    const closed = new Corpus(folder.documents);
-    const again = (url: string, history: Reading['history']) =>
-      visit(new CorpusPageReader(closed), { url, need: '', history, sources: [] }, () => NOW, signal);
-    for (const url of ['https://EXAMPLE.com:443/start#x', ' https://example.com/end?a=1']) {
-      const repeated = await again(url, [tick('https://example.com/start')]);
-      expect(repeated.observation.failed).toBe(false);
-      expect(repeated.observation.text).toMatch(/^This was read in tick 3 already, as s1, .*flagellum/s);
-      expect(repeated.passages).toEqual([]);
-    }
-    const other = await again('https://example.com/end?a=2', [tick('https://example.com/start')]);
-    expect(other.observation.failed).toBe(true);
-    const failed = await again('corpus:euglena.md', [tick('corpus:euglena.md', true)]);
-    expect(failed.observation.source).toBeDefined();
-  });
-
   it('turns a page that cannot be read into an observation', async () => {
     const { observation, passages } = await read('corpus:none.md');
     expect(observation).toEqual({ text: 'There is no such document in the corpus.', failed: true });
@@ -90,7 +67,7 @@ describe('visit', () => {
     const reader = new CorpusPageReader(new Corpus(folder.documents));
     const aborted = AbortSignal.abort(new Error('enough'));
     await expect(
-      visit(reader, { url: 'corpus:euglena.md', need: '', history: [], sources: [] }, () => NOW, aborted),
+      visit(reader, { url: 'corpus:euglena.md', need: '', sources: [] }, () => NOW, aborted),
     ).rejects.toThrow('enough');
   });
 });

@@ -1,4 +1,4 @@
-import { type Observation, type Passage, type TickRecord } from '../../domain/situation.js';
+import { type Observation, type Passage } from '../../domain/situation.js';
 import { type Source } from '../../domain/task.js';
 import { type Page, PageFailure, type PageReader } from '../../ports/page-reader/page-reader.port.js';
 import { partThatMatters, split } from './passages.js';
@@ -11,7 +11,6 @@ export interface Reading {
   readonly url: string;
   /** What the document is read for, in words: it decides what is shown of a long one. */
   readonly need: string;
-  readonly history: readonly TickRecord[];
   /** Those read so far. An address that was read before keeps its id. */
   readonly sources: readonly Source[];
 }
@@ -24,8 +23,7 @@ export interface Visit {
 
 /**
  * VISIT: the document's text as an observation, the part that matters if it is long, and the whole of it as passages. A page
- * that cannot be read is an observation, not a failure of the task. An address that the task read already, under this
- * name or under the one that a redirect led to, is answered from the history: it survives a crash, and costs no memory.
+ * that cannot be read is an observation, not a failure of the task.
  */
 export async function visit(
   reader: PageReader,
@@ -33,9 +31,7 @@ export async function visit(
   now: () => number,
   signal: AbortSignal,
 ): Promise<Visit> {
-  const { url, need, history, sources } = reading;
-  const earlier = readBefore(history, url);
-  if (earlier !== null) return { observation: earlier, passages: [] };
+  const { url, need, sources } = reading;
   let page: Page;
   try {
     page = await reader.read(url, signal);
@@ -56,22 +52,4 @@ export async function visit(
   const text = page.text.length <= OBSERVED.total ? page.text : partThatMatters(pieces, need, OBSERVED);
   const passages = pieces.map((piece) => ({ sourceId: source.id, text: piece }));
   return { observation: { text, failed: false, source }, passages };
-}
-
-function readBefore(history: readonly TickRecord[], url: string): Observation | null {
-  const address = plainAddress(url);
-  const earlier = history.find(({ action, observation }) => {
-    if (action.name !== 'VISIT' || !observation?.source || observation.failed) return false;
-    return [action.argument, observation.source.url].some((read) => plainAddress(read) === address);
-  });
-  if (!earlier?.observation?.source) return null;
-  const { tick, observation } = earlier;
-  const text = `This was read in tick ${tick} already, as ${observation.source?.id}, and is not read again. It brought:\n${observation.text}`;
-  return { text, failed: false };
-}
-
-/** An address as it is fetched: without a fragment, spelled in one way. */
-function plainAddress(url: string): string {
-  const address = url.trim().replace(/#.*$/s, '');
-  return URL.canParse(address) ? new URL(address).href : address;
 }
