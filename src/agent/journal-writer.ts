@@ -74,9 +74,9 @@ export class JournalWriter {
     void this.flushLater();
   }
 
-  /** Resolves when `step`, and all before it, are durable. */
-  now(step: WorkerStep): Promise<void> {
-    this.pending.push(step);
+  /** Resolves when `steps`, and all before them, are durable. */
+  now(...steps: readonly WorkerStep[]): Promise<void> {
+    this.pending.push(...steps);
     return this.flush();
   }
 

@@ -3,7 +3,7 @@ import { type Clock } from '../domain/clock.js';
 import { type JournalEntry } from '../domain/journal.js';
 import { type Observation, type Situation, type TickRecord } from '../domain/situation.js';
 import { type ExitReason, type Source, type TaskResult } from '../domain/task.js';
-import { type TickCost } from '../domain/worker-steps.js';
+import { type TickCost, type WorkerStep } from '../domain/worker-steps.js';
 import { modelCalls, modelTokens, ticks } from '../observability/measures.js';
 import { inSpan, SpanKind, type TraceContext } from '../observability/spans.js';
 import { type AgentMemory } from '../ports/agent-memory/agent-memory.port.js';
@@ -38,6 +38,7 @@ export interface Engines {
   readonly clock: Clock;
 }
 
+const NOTED: Observation = { text: 'Noted.', failed: false };
 /** Unreadable ticks in a row that end a task. */
 const UNREADABLE_MAX = 3;
 
@@ -120,15 +121,17 @@ export class TaskRun {
     }
     if (decision.kind === 'unreadable') return this.noteUnreadable(decision);
     this.unreadable = 0;
-    await this.writer.now({
-      kind: 'tick',
-      at: this.engines.clock.now(),
-      action: decision.action,
-      spent: decision.cost,
-    });
-    measureTick(decision.action.name, decision.cost);
-    await this.carryOut(decision.action);
+    await this.act(decision.action, decision.cost);
     return false;
+  }
+
+  /** The decision is durable before anything is done. What needs no doing is one write with what it brings. */
+  private async act(action: Action, spent: TickCost): Promise<void> {
+    const decided: WorkerStep = { kind: 'tick', at: this.engines.clock.now(), action, spent };
+    const known = this.knownOutcome(action);
+    await this.writer.now(decided, ...(known === null ? [] : [this.observe(action, known)]));
+    measureTick(action.name, spent);
+    if (known === null) await this.carryOut(action);
   }
 
   private async situation(): Promise<Situation> {
@@ -174,9 +177,12 @@ export class TaskRun {
   private async noteUnreadable(decision: Extract<Decision, { kind: 'unreadable' }>): Promise<boolean> {
     const { clock } = this.engines;
     const action: Action = { name: 'THINK', argument: '(the reply could not be read)', thought: '' };
-    await this.writer.now({ kind: 'tick', at: clock.now(), action, spent: decision.cost });
+    const seen = { text: `The reply could not be read: ${decision.reason}`, failed: true };
+    await this.writer.now(
+      { kind: 'tick', at: clock.now(), action, spent: decision.cost },
+      this.observe(action, seen),
+    );
     measureTick('unreadable', decision.cost);
-    this.observe(action, { text: `The reply could not be read: ${decision.reason}`, failed: true });
     this.unreadable += 1;
     if (this.unreadable < UNREADABLE_MAX) return false;
     const message = `The model gave no usable action ${UNREADABLE_MAX} ticks in a row: ${decision.reason}.`;
@@ -184,22 +190,21 @@ export class TaskRun {
     return true;
   }
 
+  /** What an action brings without being carried out; null when it must be. */
+  private knownOutcome(action: Action): Observation | null {
+    return action.name === 'THINK' ? NOTED : broughtBefore(this.history, action);
+  }
+
   private async carryOut(action: Action): Promise<void> {
-    const before = broughtBefore(this.history, action);
-    if (before !== null) {
-      this.observe(action, before);
-      return;
-    }
-    const observation = await inSpan(action.name.toLowerCase(), this.tickTrace, {}, () =>
-      this.perform(action),
-    );
-    this.observe(action, observation);
+    const work = () => this.perform(action);
+    const outcome =
+      this.knownOutcome(action) ?? (await inSpan(action.name.toLowerCase(), this.tickTrace, {}, work));
+    this.writer.later(this.observe(action, outcome));
   }
 
   private async perform(action: Action): Promise<Observation> {
     const { webSearch, pageReader, clock } = this.engines;
     if (action.name === 'SEARCH') return search(webSearch, action.argument, this.signal);
-    if (action.name !== 'VISIT') return { text: 'Noted.', failed: false };
     const reading = { url: action.argument, need: this.need(action.thought), sources: this.sources };
     const seen = await visit(pageReader, reading, () => clock.now(), this.signal);
     // Before the observation, which says whether there was a memory; the next recall would wait for it anyway.
@@ -207,13 +212,14 @@ export class TaskRun {
     return seen.observation;
   }
 
-  private observe(action: Action, observation: Observation): void {
+  /** Takes note of what an action brought; the step is to be written. */
+  private observe(action: Action, observation: Observation): WorkerStep {
     const { source } = observation;
     if (source && !this.sources.some(({ id }) => id === source.id)) this.sources.push(source);
     this.history.push({ tick: this.history.length + 1, action, observation });
     const data = observationData(observation);
     if (this.memory.unavailable) data.memory = 'unavailable';
-    this.writer.later({ kind: 'observation', at: this.engines.clock.now(), data });
+    return { kind: 'observation', at: this.engines.clock.now(), data };
   }
 
   private async exit(action: Action, spent: TickCost, exitReason: ExitReason): Promise<void> {

@@ -2,7 +2,7 @@ import OpenAI, { APIError } from 'openai';
 import { Agent } from 'undici';
 import { z } from 'zod';
 import { EuglenaError } from '../../domain/errors.js';
-import { undiciFetch } from '../language-model/undici-fetch.js';
+import { undiciFetch } from '../http/undici-fetch.js';
 import { type TextEmbedding } from './text-embedding.js';
 
 export interface EmbeddingEndpoint {

@@ -1,8 +1,7 @@
 import { Logger } from '@nestjs/common';
-import OpenAI, { APIError } from 'openai';
-import { Agent } from 'undici';
 import { type Clock } from '../../domain/clock.js';
 import { type Completion, readCompletion, responseFormat } from './chat-completion.js';
+import { ChatEndpoint, type EndpointAnswer } from './chat-endpoint.js';
 import {
   type LanguageModel,
   ModelFailure,
@@ -12,8 +11,6 @@ import {
 import { retryAfterMs, retryHelps, retryWait } from './model-retry.js';
 import { type Dialect, saysFiltered, saysTooLong, simplerDialect, USUAL_DIALECT } from './request-dialect.js';
 import { countTokens } from './token-count.js';
-import { underError } from './under-error.js';
-import { undiciFetch } from './undici-fetch.js';
 
 export interface ModelEndpoint {
   /** Base URL of an OpenAI-compatible API; null: OpenAI's own. */
@@ -29,13 +26,9 @@ export interface ModelEndpoint {
   readonly temperature: number | null;
 }
 
-const OPENAI_URL = 'https://api.openai.com/v1';
-const RESPONSE_MAX_BYTES = 1_048_576;
 const COMPLAINT_MAX_CHARS = 4_000;
 const TRIES = 5;
 const CALL_TIMEOUT_MS = 120_000;
-/** Between two parts of a response that has begun. */
-const IDLE_TIMEOUT_MS = 20_000;
 /** For one decision, with all its tries and waits. */
 const TOTAL_BUDGET_MS = 180_000;
 
@@ -52,8 +45,7 @@ type Attempt =
 export class OpenAiLanguageModel implements LanguageModel {
   readonly name: string;
   private readonly log = new Logger('LanguageModel');
-  private readonly agent = new Agent({ headersTimeout: CALL_TIMEOUT_MS, bodyTimeout: IDLE_TIMEOUT_MS });
-  private readonly client: OpenAI;
+  private readonly chat: ChatEndpoint;
   readonly roomTokens: number;
   private dialect = USUAL_DIALECT;
   private dialectWorks = false;
@@ -66,15 +58,7 @@ export class OpenAiLanguageModel implements LanguageModel {
   ) {
     this.name = endpoint.name;
     this.roomTokens = endpoint.contextTokens - endpoint.maxTokens;
-    this.client = new OpenAI({
-      baseURL: endpoint.apiUrl ?? OPENAI_URL,
-      apiKey: endpoint.apiKey ?? 'none',
-      organization: null,
-      project: null,
-      maxRetries: 0,
-      logLevel: 'off',
-      fetch: undiciFetch(this.agent, RESPONSE_MAX_BYTES, underError),
-    });
+    this.chat = new ChatEndpoint(endpoint.apiUrl, endpoint.apiKey);
   }
 
   async decide(request: ModelRequest): Promise<ModelReply> {
@@ -120,7 +104,7 @@ export class OpenAiLanguageModel implements LanguageModel {
   async ping(): Promise<void> {}
 
   async close(): Promise<void> {
-    await this.agent.destroy();
+    await this.chat.close();
   }
 
   private async attempt(request: ModelRequest, dialect: Dialect, deadline: number): Promise<Attempt> {
@@ -130,24 +114,17 @@ export class OpenAiLanguageModel implements LanguageModel {
     const timeout = Math.min(CALL_TIMEOUT_MS, deadline - this.clock.now());
     void this.clock.sleep(timeout, call.signal).then(abort, () => undefined);
     try {
-      const answer: unknown = await this.client.chat.completions.create(
-        {
-          model: this.name,
-          messages: [...request.messages],
-          ...responseFormat(dialect.format, request.situation),
-          ...this.limits(dialect),
-        },
-        { signal: call.signal },
-      );
-      const completion = readCompletion(answer);
-      if (completion !== null) return { kind: 'answer', completion };
-      if (saysTooLong(complaintOf((answer as { error?: unknown } | null)?.error)))
-        return { kind: 'too_long' };
-      return { kind: 'failed', what: 'an answer that is no chat completion', toldMs: null };
-    } catch (error) {
+      const body = {
+        model: this.name,
+        messages: request.messages,
+        ...responseFormat(dialect.format, request.situation),
+        ...this.limits(dialect),
+      };
+      return this.read(await this.chat.ask(body, call.signal));
+    } catch {
       request.signal.throwIfAborted();
-      if (call.signal.aborted) return { kind: 'failed', what: 'no answer in time', toldMs: null };
-      return this.classify(error);
+      const what = call.signal.aborted ? 'no answer in time' : 'no whole answer';
+      return { kind: 'failed', what, toldMs: null };
     } finally {
       request.signal.removeEventListener('abort', abort);
       // With a reason, or each call would make an error with a stack.
@@ -155,19 +132,19 @@ export class OpenAiLanguageModel implements LanguageModel {
     }
   }
 
-  private classify(error: unknown): Attempt {
-    const status = error instanceof APIError ? (error.status as number | undefined) : undefined;
-    if (!(error instanceof APIError) || status === undefined) {
-      return { kind: 'failed', what: 'no readable answer', toldMs: null };
+  private read({ status, text, retryAfter }: EndpointAnswer): Attempt {
+    if (status < 200 || status > 299) {
+      const complaint = text.slice(0, COMPLAINT_MAX_CHARS);
+      if (status === 413 || saysTooLong(complaint)) return { kind: 'too_long' };
+      if (saysFiltered(complaint)) return { kind: 'refused' };
+      if (!retryHelps(status)) return { kind: 'rejected', status, complaint };
+      return { kind: 'failed', what: `status ${status}`, toldMs: retryAfterMs(retryAfter, this.clock.now()) };
     }
-    const complaint = complaintOf(error.error ?? error.message);
-    if (status === 413 || saysTooLong(complaint)) return { kind: 'too_long' };
-    if (saysFiltered(complaint)) return { kind: 'refused' };
-    if (retryHelps(status)) {
-      const header = (error.headers as Headers | undefined)?.get('retry-after');
-      return { kind: 'failed', what: `status ${status}`, toldMs: retryAfterMs(header, this.clock.now()) };
-    }
-    return { kind: 'rejected', status, complaint };
+    const answer = jsonOf(text);
+    const completion = readCompletion(answer);
+    if (completion !== null) return { kind: 'answer', completion };
+    if (saysTooLong(complaintIn(answer))) return { kind: 'too_long' };
+    return { kind: 'failed', what: 'an answer that is no chat completion', toldMs: null };
   }
 
   private formatWorksFor({ situation }: ModelRequest): boolean {
@@ -201,9 +178,18 @@ export class OpenAiLanguageModel implements LanguageModel {
   }
 }
 
-function complaintOf(error: unknown): string {
-  const text = typeof error === 'string' ? error : (JSON.stringify(error) ?? '');
-  return text.slice(0, COMPLAINT_MAX_CHARS);
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Some servers answer 200 and say only in the body that it is none. */
+function complaintIn(answer: unknown): string {
+  const { error } = Object(answer) as { error?: unknown };
+  return (JSON.stringify(error) ?? '').slice(0, COMPLAINT_MAX_CHARS);
 }
 
 function rejection(status: number, calls: number): ModelFailure {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type Clock } from '../../domain/clock.js';
 import { EuglenaError } from '../../domain/errors.js';
 import { type QuotaUsage } from '../../domain/quota.js';
-import { undiciFetch } from '../language-model/undici-fetch.js';
+import { undiciFetch } from '../http/undici-fetch.js';
 import { type OpenReservation, type Quota, type Reservation } from './quota.port.js';
 
 export interface SupabaseProject {

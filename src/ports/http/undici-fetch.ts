@@ -5,19 +5,11 @@ export class ResponseTooLarge extends Error {
   override readonly name = 'ResponseTooLarge';
 }
 
-/** The bytes of a whole answer. */
-export type Body = Uint8Array<ArrayBuffer>;
-
 /**
- * The part of `fetch` that the `openai` SDK needs, over `undici.request`: it costs about half the CPU time of the global
+ * The part of `fetch` that the SDKs of OpenAI and Supabase need, over `undici.request`: it costs about half the CPU time of the global
  * one. The body is read whole before the promise resolves, at most `maxBytes` of it. Redirects are not followed.
- * `refusal` may rewrite the body of an answer from 400 on.
  */
-export function undiciFetch(
-  dispatcher: Dispatcher,
-  maxBytes: number,
-  refusal: (body: Body) => Body = (body) => body,
-) {
+export function undiciFetch(dispatcher: Dispatcher, maxBytes: number) {
   return async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
     const url = input instanceof Request ? input.url : input;
     const { statusCode, headers, body } = await request(url, {
@@ -27,8 +19,7 @@ export function undiciFetch(
       body: typeof init.body === 'string' ? init.body : null,
       signal: init.signal ?? null,
     });
-    const read = await readAtMost(body, maxBytes);
-    const bytes = statusCode >= 400 ? refusal(read) : read;
+    const bytes = await readAtMost(body, maxBytes);
     const nullBody = statusCode === 204 || statusCode === 205 || statusCode === 304;
     return new Response(nullBody ? null : bytes, { status: statusCode, headers: headersOf(headers) });
   };
