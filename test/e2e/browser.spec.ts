@@ -112,7 +112,28 @@ describe('the console', () => {
     await page.getByText('answer to What is a tick?').first().waitFor();
     await page.locator('#events li').nth(3).waitFor();
     await page.locator('#tasks').getByText('What is a tick?').first().waitFor();
+    await page.locator('#unsupported li').getByText('answer to What is a tick?').waitFor();
+    expect(await page.locator('#data-heading').isVisible()).toBe(false);
     await picture('console.png');
+    expect(complaints).toEqual([]);
+  });
+
+  it('shows the data of a result, or why there is none', async () => {
+    const outputSchema = { type: 'object', properties: { ports: { type: 'integer' } }, required: ['ports'] };
+    const submitted = await fetch(`${url}/tasks`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ mandate: 'Count the ports.', max_ticks: 5, output_schema: outputSchema }),
+    });
+    expect(submitted.status).toBe(202);
+    await page.goto(url);
+    await page.locator('#token').fill(token);
+    await page.locator('#token').blur();
+    await page.locator('#tasks').getByText('Count the ports.').first().click();
+    await page
+      .locator('#data')
+      .getByText(/required|there is no data/i)
+      .waitFor();
     expect(complaints).toEqual([]);
   });
 
