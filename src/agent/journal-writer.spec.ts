@@ -9,6 +9,7 @@ import { type WorkerStep } from '../domain/worker-steps.js';
 import { EmbeddedDatabase } from '../ports/embedded/embedded-database.js';
 import { type TaskStore } from '../ports/task-store/task-store.port.js';
 import { JournalWriter } from './journal-writer.js';
+import { RunAborted } from './run-aborted.js';
 
 const LEASE_MS = 30_000;
 const RESULT = {
@@ -178,6 +179,22 @@ describe('JournalWriter', () => {
     await host.until('the writer gives up', () => failure, 1_000);
     expect(failure).toMatchObject({ code: 'engine_unavailable' });
     expect(host.clock.now() - begin).toBeGreaterThan(50_000);
+  });
+
+  it('gives it up after five seconds once the worker stops', async () => {
+    const away = async () => {
+      throw new EuglenaError('engine_unavailable', 'away');
+    };
+    const ended = new AbortController();
+    const writer = await open(except<TaskStore>(host.store, { commit: away }), ended.signal);
+    const begin = host.clock.now();
+    writer.later(accepted());
+    ended.abort(new RunAborted('drain'));
+    let failure: unknown;
+    void writer.release('drain').catch((error: unknown) => (failure = error));
+    await host.until('the writer gives up', () => failure, 1_000);
+    expect(failure).toMatchObject({ code: 'engine_unavailable' });
+    expect(host.clock.now() - begin).toBeLessThan(10_000);
   });
 
   describe('over a store that lost', () => {

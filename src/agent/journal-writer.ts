@@ -20,6 +20,8 @@ import { RunAborted } from './run-aborted.js';
 const LATER_MS = 50;
 /** How long an unavailable store is asked again before the run is given up, in ms. */
 const PATIENCE_MS = 60_000;
+/** The same while the worker stops, in ms: what is not handed back in time is delivered again without it. */
+const LEAVING_PATIENCE_MS = 5_000;
 const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 5_000;
 
@@ -160,15 +162,20 @@ export class JournalWriter {
   }
 
   private async patiently<T>(ask: () => Promise<T>): Promise<T> {
-    const end = this.clock.now() + PATIENCE_MS;
+    const begin = this.clock.now();
     for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
       try {
         return await ask();
       } catch (error) {
         const unavailable = error instanceof EuglenaError && error.code === 'engine_unavailable';
-        if (!unavailable || this.clock.now() + wait > end) throw error;
+        if (!unavailable || this.clock.now() + wait > begin + this.patienceMs()) throw error;
         await this.clock.sleep(wait);
       }
     }
+  }
+
+  private patienceMs(): number {
+    const reason: unknown = this.signal.aborted ? this.signal.reason : null;
+    return reason instanceof RunAborted && reason.reason === 'drain' ? LEAVING_PATIENCE_MS : PATIENCE_MS;
   }
 }

@@ -140,6 +140,8 @@ class PrivateNode implements PrivateRabbitMqServer {
     mkdirSync(join(this.home, 'data'));
     return {
       PATH: process.env.PATH ?? '/usr/bin:/bin',
+      // Idle schedulers sleep: they would take the processors that the tests need.
+      RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '+sbwt none +sbwtdcpu none +sbwtdio none',
       HOME: this.home,
       RABBITMQ_NODENAME: `euglena-${port}@localhost`,
       RABBITMQ_DIST_PORT: `${distributionPort}`,
