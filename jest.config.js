@@ -22,6 +22,8 @@ export default {
     ],
   },
   testTimeout: 30_000,
-  maxWorkers: 3,
+  testSequencer: '<rootDir>/test/longest-first.js',
+  // Twice the cores that CI has: most suites wait for a server most of the time.
+  maxWorkers: 4,
   forceExit: false,
 };
