@@ -17,13 +17,11 @@ let engines: GatewayEngines;
 let events: EventsService;
 let watches: number;
 let reads: number;
-let gone: AbortController;
 
 beforeEach(() => {
   engines = openGatewayEngines();
   watches = 0;
   reads = 0;
-  gone = new AbortController();
   events = serviceOver({});
 });
 afterEach(async () => {
@@ -51,9 +49,9 @@ function serviceOver(faults: Partial<TaskStore>) {
   return new EventsService(except(engines.store, counted), engines.clock);
 }
 
-function follow(after = 0, signal = gone.signal): Follow {
-  const expiresAt = engines.clock.now() + HOUR;
-  return new Follow(events.stream({ correlationId: 'task', after, expiresAt, gone: signal }));
+function follow(after = 0, lifetime = HOUR): Follow {
+  const expiresAt = engines.clock.now() + lifetime;
+  return new Follow(events.stream({ correlationId: 'task', after, expiresAt }));
 }
 
 /** Reads a stream as an EventSource does. */
@@ -174,12 +172,11 @@ describe('a stream of events', () => {
 
   it('leaves nothing behind when its follower goes, and does not disturb the others', async () => {
     const record = await accepted();
-    const other = new AbortController();
-    const [leaving, staying] = [follow(), follow(0, other.signal)];
+    const [leaving, staying] = [follow(), follow()];
     await Promise.all([leaving, staying].map((each) => each.until((frames) => frames.length === 3)));
-    gone.abort();
-    await leaving.ended;
-    expect(watches).toBe(1);
+    leaving.stream.destroy();
+    await once(leaving.stream, 'close');
+    expect({ watches, frames: leaving.frames.length }).toEqual({ watches: 1, frames: 3 });
     await finished(record);
     await staying.ended;
     expect(staying.entries).toHaveLength(3);
@@ -190,8 +187,7 @@ describe('a stream of events', () => {
     await accepted();
     const follower = follow();
     await follower.until((frames) => frames.length === 3);
-    gone.abort();
-    await follower.ended;
+    follower.stream.destroy();
     await turned(() => watches === 0, 0);
     expect(events.followed).toBe(0);
   });
@@ -218,14 +214,12 @@ describe('a stream of events', () => {
       correlationId: 'task',
       after: 0,
       expiresAt: engines.clock.now() + HOUR,
-      gone: gone.signal,
     });
     stream.read(0);
     await turned(() => stream.readableLength > 0, 0);
     for (let turn = 0; turn < 50; turn += 1) await setImmediate();
     expect(stream.readableLength).toBeLessThan(3 * text.length);
     stream.destroy();
-    gone.abort();
     await turned(() => events.followed === 0, 0);
   });
 });

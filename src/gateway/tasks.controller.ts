@@ -147,15 +147,13 @@ export class TasksController {
     @Query() query: FollowTask,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const gone = new AbortController();
-    reply.raw.once('close', () => gone.abort());
     const after = lastEventId === undefined ? (query.after ?? 0) : sequenceNumber(lastEventId);
     const task = await this.tasks.find(caller.userId, id);
     if (isTerminal(task.status) && after >= task.head.seq) {
       void reply.status(204).send();
       return;
     }
-    const follower = { correlationId: id, after, expiresAt: caller.expiresAt, gone: gone.signal };
+    const follower = { correlationId: id, after, expiresAt: caller.expiresAt };
     void reply
       .header('content-type', 'text/event-stream; charset=utf-8')
       .header('x-accel-buffering', 'no')
