@@ -1,3 +1,4 @@
+import { finished } from 'node:stream';
 import {
   Body,
   Controller,
@@ -153,11 +154,13 @@ export class TasksController {
       void reply.status(204).send();
       return;
     }
-    const follower = { correlationId: id, after, expiresAt: caller.expiresAt };
+    const stream = this.events.stream({ correlationId: id, after, expiresAt: caller.expiresAt });
+    // An answer to HEAD, or to a client that left, never comes to the stream's end.
+    finished(reply.raw, () => stream.destroy());
     void reply
       .header('content-type', 'text/event-stream; charset=utf-8')
       .header('x-accel-buffering', 'no')
-      .send(this.events.stream(follower));
+      .send(stream);
   }
 
   private refuseBadCallback(url: string | undefined): void {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type Server, type ServerResponse } from 'node:http';
+import { type ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { entryFromJson, findBreak, type JournalEntry } from '../../src/domain/journal.js';
 import { completion, workerChange } from '../../src/domain/task-change.js';
@@ -131,11 +131,11 @@ describe('a stream of events', () => {
     expect(reads).toBeLessThan(12);
   });
 
-  it('forgets a follower that left before the answer began', async () => {
+  it.each(['GET', 'HEAD'])('forgets a follower that left before its %s was answered', async (method) => {
     const { correlation_id: id } = await post('/tasks', { mandate: 'x', max_ticks: 5 });
     const find = store.find.bind(store);
     const leaving = new AbortController();
-    const server = gateway.app.getHttpServer() as Server;
+    const server = gateway.app.getHttpServer();
     const left = once(server, 'request').then(([, response]) => once(response as ServerResponse, 'close'));
     Object.assign(store, {
       find: async (correlationId: string) => {
@@ -146,8 +146,8 @@ describe('a stream of events', () => {
     });
     const events = gateway.app.get(EventsService, { strict: false });
     const stream = jest.spyOn(events, 'stream');
-    const address = `${gateway.origin}/tasks/${id}/events`;
-    await expect(fetch(address, { headers: { authorization }, signal: leaving.signal })).rejects.toThrow();
+    const call = { method, headers: { authorization }, signal: leaving.signal };
+    await expect(fetch(`${gateway.origin}/tasks/${id}/events`, call)).rejects.toThrow();
     await eventually('it was about to follow', () => stream.mock.calls.length === 1);
     await eventually('nobody follows', () => events.followed === 0);
   });
