@@ -4,14 +4,14 @@
  *
  *   npm run bench:watchers -- [--watchers 5000] [--tasks 1]
  */
-import { once } from 'node:events';
-import { request } from 'node:http';
+import { EventEmitter, once } from 'node:events';
+import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startModelServer } from './model-server.js';
 import { startRole } from './role-process.js';
 
-const { console, fetch, performance } = globalThis;
+const { Buffer, URL, console, fetch, performance } = globalThis;
 const { values: options } = parseArgs({
   options: { watchers: { type: 'string', default: '5000' }, tasks: { type: 'string', default: '1' } },
 });
@@ -22,20 +22,32 @@ const MEMORY_MB = 400;
 /** Connections that are opened at once. */
 const AT_ONCE = 50;
 
-/** Follows a task; calls `seen` with the type of each event. Answers the way to stop. */
+/** What every watcher reads into: each looks at it before the next one reads. */
+const buffer = Buffer.alloc(65_536);
+
+/**
+ * Follows a task; calls `seen` with the type of each event once the whole of it is here. Resolves with the connection when
+ * the answer begins. A bare socket: an HTTP client for each watcher takes longer to read an event than the gateway to send it.
+ */
 async function follow({ url, token }, id, seen) {
-  const call = request(`${url}/tasks/${id}/events`, {
-    headers: { authorization: `Bearer ${token}` },
-    agent: false,
-  });
-  call.end();
-  const [response] = await once(call, 'response');
-  if (response.statusCode !== 200) throw new Error(`a watcher got ${response.statusCode}`);
-  response.setEncoding('utf8').on('data', (text) => {
-    for (const [, type] of text.matchAll(/^event: (\w+)$/gm)) seen(type);
-  });
-  response.on('error', () => {});
-  return () => call.destroy();
+  const { hostname, port, host } = new URL(url);
+  const answer = new EventEmitter();
+  let rest = '';
+  const hear = (length) => {
+    if (rest === '') answer.emit('begins', buffer.latin1Slice(0, length));
+    rest += buffer.latin1Slice(0, length);
+    const end = rest.lastIndexOf('\n\n');
+    if (end === -1) return true;
+    for (const [, type] of rest.slice(0, end).matchAll(/^event: (\w+)$/gm)) seen(type);
+    rest = rest.slice(end);
+    return true;
+  };
+  const socket = connect({ host: hostname, port, onread: { buffer, callback: hear } });
+  socket.on('error', (error) => answer.emit('error', error));
+  socket.write(`GET /tasks/${id}/events HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${token}\r\n\r\n`);
+  const [head] = await once(answer, 'begins');
+  if (!head.startsWith('HTTP/1.1 200 ')) throw new Error(`a watcher got ${head}`);
+  return socket;
 }
 
 async function submit({ url, token }) {
@@ -45,23 +57,25 @@ async function submit({ url, token }) {
   return (await response.json()).correlation_id;
 }
 
-/** All watchers, open and up to date. `ticks` counts the ticks that they saw; `last` is when. */
+/** All watchers, open and up to date. `reached` counts those that saw a tick; `last` is when the last one did. */
 async function openWatchers(role, ids, counter) {
-  const stops = [];
+  const sockets = [];
   let accepted = 0;
   for (let opened = 0; opened < WATCHERS; opened += AT_ONCE) {
-    const batch = Array.from({ length: Math.min(AT_ONCE, WATCHERS - opened) }, (_, at) =>
-      follow(role, ids[(opened + at) % ids.length], (type) => {
+    const batch = Array.from({ length: Math.min(AT_ONCE, WATCHERS - opened) }, (_, at) => {
+      let reached = false;
+      return follow(role, ids[(opened + at) % ids.length], (type) => {
         if (type === 'accepted') accepted += 1;
-        if (type !== 'tick') return;
-        counter.ticks += 1;
+        if (type !== 'tick' || reached) return;
+        reached = true;
+        counter.reached += 1;
         counter.last = performance.now();
-      }),
-    );
-    stops.push(...(await Promise.all(batch)));
+      });
+    });
+    sockets.push(...(await Promise.all(batch)));
   }
   while (accepted < WATCHERS) await delay(20);
-  return stops;
+  return sockets;
 }
 
 let open;
@@ -81,15 +95,18 @@ try {
   const before = role.residentMb();
   const ids = [];
   for (let count = 0; count < TASKS; count += 1) ids.push(await submit(role));
-  const counter = { ticks: 0, last: 0 };
-  const stops = await openWatchers(role, ids, counter);
+  const counter = { reached: 0, last: 0 };
+  const began = performance.now();
+  const sockets = await openWatchers(role, ids, counter);
+  const opening = performance.now() - began;
   const memory = role.residentMb();
   const answered = performance.now();
   open();
-  while (counter.ticks < WATCHERS) await delay(5);
+  while (counter.reached < WATCHERS) await delay(5);
   const late = counter.last - answered;
-  stops.forEach((stop) => stop());
+  sockets.forEach((socket) => socket.destroy());
   console.table([
+    { what: `opening ${WATCHERS} watchers`, measured: `${opening.toFixed(0)} ms`, target: '', ratio: '' },
     {
       what: `an event of ${TASKS} task(s) reaches the last of ${WATCHERS} watchers, model and agent included`,
       measured: `${late.toFixed(0)} ms`,

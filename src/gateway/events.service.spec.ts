@@ -7,23 +7,23 @@ import { EuglenaError } from '../domain/errors.js';
 import { entryFromJson, findBreak, type JournalEntry } from '../domain/journal.js';
 import { cancellation, submission, workerChange } from '../domain/task-change.js';
 import { type TaskRecord } from '../domain/task.js';
+import { eventStreams } from '../observability/measures.js';
 import { type TaskStore } from '../ports/task-store/task-store.port.js';
 import { EventsService } from './events.service.js';
 
 const OWNER = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
 const HOUR = 3_600_000;
+const LONG = 'x'.repeat(40_000);
 
 let engines: GatewayEngines;
 let events: EventsService;
 let watches: number;
 let reads: number;
-let gone: AbortController;
 
 beforeEach(() => {
   engines = openGatewayEngines();
   watches = 0;
   reads = 0;
-  gone = new AbortController();
   events = serviceOver({});
 });
 afterEach(async () => {
@@ -51,9 +51,9 @@ function serviceOver(faults: Partial<TaskStore>) {
   return new EventsService(except(engines.store, counted), engines.clock);
 }
 
-function follow(after = 0, signal = gone.signal): Follow {
-  const expiresAt = engines.clock.now() + HOUR;
-  return new Follow(events.stream({ correlationId: 'task', after, expiresAt, gone: signal }));
+function follow(after = 0, lifetime = HOUR): Follow {
+  const expiresAt = engines.clock.now() + lifetime;
+  return new Follow(events.stream({ correlationId: 'task', after, expiresAt }));
 }
 
 /** Reads a stream as an EventSource does. */
@@ -94,6 +94,17 @@ async function accepted(): Promise<TaskRecord> {
   const claim = await engines.store.claim(creation, 'worker-1', 30_000);
   if (claim.kind !== 'claimed') throw new Error('not claimed');
   const change = workerChange(record, claim.lease, [{ kind: 'accepted', at: engines.clock.now() }]);
+  await engines.store.commit(change);
+  return change.record;
+}
+
+/** A task with many long entries: far more than a stream holds. */
+async function observedAtLength(): Promise<TaskRecord> {
+  const record = await submitted();
+  const claim = await engines.store.claim(submission(record, 0, false), 'worker-1', 30_000);
+  if (claim.kind !== 'claimed') throw new Error('not claimed');
+  const step = { kind: 'observation' as const, at: 0, data: { text: LONG } };
+  const change = workerChange(record, claim.lease, Array<typeof step>(50).fill(step));
   await engines.store.commit(change);
   return change.record;
 }
@@ -161,6 +172,37 @@ describe('a stream of events', () => {
     expect(events.followed).toBe(0);
   });
 
+  it('ends with the follower whose token ends first, and leaves the others alive', async () => {
+    await accepted();
+    const staying = follow();
+    await staying.until((frames) => frames.length === 3);
+    const leaving = follow(3, 1_000);
+    await leaving.until((frames) => frames.length === 1);
+    engines.clock.advance(999);
+    for (let turn = 0; turn < 10; turn += 1) await setImmediate();
+    expect(leaving.stream.readableEnded).toBe(false);
+    engines.clock.advance(1);
+    await leaving.ended;
+    expect({ frames: leaving.frames, followed: events.followed }).toEqual({
+      frames: ['retry: 2000'],
+      followed: 1,
+    });
+    await turned(() => staying.frames.length === 4, 14_000);
+    expect(staying.frames.at(-1)).toBe(': keep-alive');
+  });
+
+  it('is open once for each follower, as the measures say', async () => {
+    const openStreams = async () => (await eventStreams.get()).values[0]?.value;
+    await accepted();
+    const followers = [follow(), follow(), follow()];
+    expect(await openStreams()).toBe(3);
+    followers[0]?.stream.destroy();
+    expect(await openStreams()).toBe(2);
+    events.beforeApplicationShutdown();
+    await Promise.all(followers.slice(1).map(({ ended }) => ended));
+    expect(await openStreams()).toBe(0);
+  });
+
   it('reads the journal once for all who follow the task', async () => {
     const record = await accepted();
     const followers = Array.from({ length: 20 }, () => follow());
@@ -174,12 +216,11 @@ describe('a stream of events', () => {
 
   it('leaves nothing behind when its follower goes, and does not disturb the others', async () => {
     const record = await accepted();
-    const other = new AbortController();
-    const [leaving, staying] = [follow(), follow(0, other.signal)];
+    const [leaving, staying] = [follow(), follow()];
     await Promise.all([leaving, staying].map((each) => each.until((frames) => frames.length === 3)));
-    gone.abort();
-    await leaving.ended;
-    expect(watches).toBe(1);
+    leaving.stream.destroy();
+    await once(leaving.stream, 'close');
+    expect({ watches, frames: leaving.frames.length }).toEqual({ watches: 1, frames: 3 });
     await finished(record);
     await staying.ended;
     expect(staying.entries).toHaveLength(3);
@@ -190,8 +231,7 @@ describe('a stream of events', () => {
     await accepted();
     const follower = follow();
     await follower.until((frames) => frames.length === 3);
-    gone.abort();
-    await follower.ended;
+    follower.stream.destroy();
     await turned(() => watches === 0, 0);
     expect(events.followed).toBe(0);
   });
@@ -208,25 +248,33 @@ describe('a stream of events', () => {
   });
 
   it('does not read ahead of a follower that is slow', async () => {
-    const record = await submitted();
-    const text = 'x'.repeat(40_000);
-    const claim = await engines.store.claim(submission(record, 0, false), 'worker-1', 30_000);
-    if (claim.kind !== 'claimed') throw new Error('not claimed');
-    const steps = Array.from({ length: 50 }, () => ({ kind: 'observation' as const, at: 0, data: { text } }));
-    await engines.store.commit(workerChange(record, claim.lease, steps));
+    await observedAtLength();
     const stream = events.stream({
       correlationId: 'task',
       after: 0,
       expiresAt: engines.clock.now() + HOUR,
-      gone: gone.signal,
     });
     stream.read(0);
     await turned(() => stream.readableLength > 0, 0);
     for (let turn = 0; turn < 50; turn += 1) await setImmediate();
-    expect(stream.readableLength).toBeLessThan(3 * text.length);
+    expect(stream.readableLength).toBeLessThan(3 * LONG.length);
     stream.destroy();
-    gone.abort();
     await turned(() => events.followed === 0, 0);
+  });
+
+  it('gives a slow follower everything in the end, also when the task ended meanwhile', async () => {
+    const record = await observedAtLength();
+    const slow = follow();
+    slow.stream.pause();
+    const quick = follow();
+    await finished(record);
+    await quick.ended;
+    expect(slow.entries.length).toBeLessThan(3);
+    expect(events.followed).toBe(0);
+    slow.stream.resume();
+    await slow.ended;
+    expect(slow.entries).toHaveLength(52);
+    expect(slow.entries).toEqual(quick.entries);
   });
 });
 

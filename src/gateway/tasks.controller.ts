@@ -1,3 +1,4 @@
+import { finished } from 'node:stream';
 import {
   Body,
   Controller,
@@ -147,19 +148,19 @@ export class TasksController {
     @Query() query: FollowTask,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const gone = new AbortController();
-    reply.raw.once('close', () => gone.abort());
     const after = lastEventId === undefined ? (query.after ?? 0) : sequenceNumber(lastEventId);
     const task = await this.tasks.find(caller.userId, id);
     if (isTerminal(task.status) && after >= task.head.seq) {
       void reply.status(204).send();
       return;
     }
-    const follower = { correlationId: id, after, expiresAt: caller.expiresAt, gone: gone.signal };
+    const stream = this.events.stream({ correlationId: id, after, expiresAt: caller.expiresAt });
+    // An answer to HEAD, or to a client that left, never comes to the stream's end.
+    finished(reply.raw, () => stream.destroy());
     void reply
       .header('content-type', 'text/event-stream; charset=utf-8')
       .header('x-accel-buffering', 'no')
-      .send(this.events.stream(follower));
+      .send(stream);
   }
 
   private refuseBadCallback(url: string | undefined): void {

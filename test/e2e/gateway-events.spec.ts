@@ -1,4 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
+import { type ServerResponse } from 'node:http';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { entryFromJson, findBreak, type JournalEntry } from '../../src/domain/journal.js';
 import { completion, workerChange } from '../../src/domain/task-change.js';
 import { EventsService } from '../../src/gateway/events.service.js';
@@ -127,6 +129,27 @@ describe('a stream of events', () => {
     }
     expect(watches).toBe(1);
     expect(reads).toBeLessThan(12);
+  });
+
+  it.each(['GET', 'HEAD'])('forgets a follower that left before its %s was answered', async (method) => {
+    const { correlation_id: id } = await post('/tasks', { mandate: 'x', max_ticks: 5 });
+    const find = store.find.bind(store);
+    const leaving = new AbortController();
+    const server = gateway.app.getHttpServer();
+    const left = once(server, 'request').then(([, response]) => once(response as ServerResponse, 'close'));
+    Object.assign(store, {
+      find: async (correlationId: string) => {
+        leaving.abort();
+        await left;
+        return find(correlationId);
+      },
+    });
+    const events = gateway.app.get(EventsService, { strict: false });
+    const stream = jest.spyOn(events, 'stream');
+    const call = { method, headers: { authorization }, signal: leaving.signal };
+    await expect(fetch(`${gateway.origin}/tasks/${id}/events`, call)).rejects.toThrow();
+    await eventually('it was about to follow', () => stream.mock.calls.length === 1);
+    await eventually('nobody follows', () => events.followed === 0);
   });
 
   it('goes on behind an extension, for those who were there and those who come later', async () => {
