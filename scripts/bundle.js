@@ -2,6 +2,7 @@
  * Makes one file, and a few chunks beside it, of each program in `dist/` and the libraries that it uses. A process then opens
  * a dozen files instead of two thousand: a role starts in a third of the time. `npm run build` runs it behind the compiler.
  */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -53,3 +54,20 @@ await build({
   banner: { js: COMMONJS },
   logLevel: 'warning',
 });
+
+/**
+ * `keepNames` gives every function its name back, closures included, each time that one is made: a fifth of the time of a busy
+ * gateway. Nobody asks for the names of arrow functions and methods, and many have theirs already.
+ */
+const HELPER = 'var __name = (target, value) => __defProp(';
+const CHEAPER =
+  'var __name = (target, value) => target.prototype === void 0 || target.name === value ? target : __defProp(';
+const helpers = readdirSync(join(DIST, 'chunks'))
+  .map((name) => join(DIST, 'chunks', name))
+  .filter((file) => file.endsWith('.js') && readFileSync(file, 'utf8').includes(HELPER));
+if (helpers.length !== 1) throw new Error(`esbuild's helper for names is in ${helpers.length} chunks`);
+const [file] = helpers;
+writeFileSync(
+  file,
+  readFileSync(file, 'utf8').replace(HELPER, () => CHEAPER),
+);

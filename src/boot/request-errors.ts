@@ -45,6 +45,9 @@ export function namesOneHost(request: {
   readonly rawHeaders: string[];
 }): boolean {
   if (request.httpVersion === '1.0') return true;
-  const names = request.rawHeaders.filter((_, index) => index % 2 === 0);
-  return names.filter((name) => name.toLowerCase() === 'host').length === 1;
+  let hosts = 0;
+  for (let at = 0; at < request.rawHeaders.length; at += 2) {
+    if (request.rawHeaders[at]?.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts === 1;
 }

@@ -41,19 +41,22 @@ export type EnvelopeReading =
   | { readonly kind: 'malformed'; readonly reason: string; readonly correlationId: string | null };
 
 export function encodeEnvelope(envelope: TaskEnvelope): Buffer {
-  return Buffer.from(
-    JSON.stringify({
-      mandate: envelope.mandate,
-      max_ticks: envelope.maxTicks,
-      correlation_id: envelope.correlationId,
-      version: envelope.version,
-      user_id: envelope.owner ?? undefined,
-      created_at: envelope.createdAt === null ? undefined : isoTime(envelope.createdAt),
-      traceparent: envelope.traceparent ?? undefined,
-      callback_url: envelope.callbackUrl ?? undefined,
-      output_schema: envelope.outputSchema ?? undefined,
-    }),
-  );
+  return Buffer.from(envelopeToJson(envelope));
+}
+
+/** The same as a text. */
+export function envelopeToJson(envelope: TaskEnvelope): string {
+  return JSON.stringify({
+    mandate: envelope.mandate,
+    max_ticks: envelope.maxTicks,
+    correlation_id: envelope.correlationId,
+    version: envelope.version,
+    user_id: envelope.owner ?? undefined,
+    created_at: envelope.createdAt === null ? undefined : isoTime(envelope.createdAt),
+    traceparent: envelope.traceparent ?? undefined,
+    callback_url: envelope.callbackUrl ?? undefined,
+    output_schema: envelope.outputSchema ?? undefined,
+  });
 }
 
 /** Reads a queued message. Total: whatever the bytes, they give an envelope, `newer`, or `malformed` with a reason for a person. */

@@ -52,18 +52,16 @@ export const EMPTY_HEAD: JournalHead = { seq: 0, hash: '0'.repeat(64) };
 
 /** JSON with object keys in code-unit order and no white space, so that equal data has equal bytes (as in RFC 8785). */
 export function canonicalJson(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
   if (Array.isArray(value))
     return `[${value.map((item) => canonicalJson(item === undefined ? null : item)).join(',')}]`;
-  if (typeof value === 'object' && value !== null) {
-    let fields = '';
-    for (const key of Object.keys(value).sort()) {
-      const item = (value as Record<string, unknown>)[key];
-      if (item === undefined) continue;
-      fields += `${fields === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(item)}`;
-    }
-    return `{${fields}}`;
+  const fields = value as Readonly<Record<string, unknown>>;
+  let text = '';
+  for (const key of Object.keys(fields).sort()) {
+    const item = fields[key];
+    if (item !== undefined) text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(item)}`;
   }
-  return JSON.stringify(value) ?? 'null';
+  return `{${text}}`;
 }
 
 /** Hex SHA-256 of a text in UTF-8. */
@@ -78,11 +76,11 @@ function hashOf(entry: Omit<JournalEntry, 'hash'>): string {
 /** Gives events their places behind `head`. */
 export function chain(head: JournalHead, events: readonly JournalEvent[]): JournalEntry[] {
   let { seq, hash: prev } = head;
-  return events.map((event) => {
+  return events.map(({ type, at, data }) => {
     seq += 1;
-    const unhashed = { seq, prev, type: event.type, at: event.at, data: event.data };
-    prev = hashOf(unhashed);
-    return { ...unhashed, hash: prev };
+    const before = prev;
+    prev = hashOf({ seq, prev: before, type, at, data });
+    return { seq, prev: before, type, at, data, hash: prev };
   });
 }
 

@@ -137,6 +137,7 @@ export function taskToApi(task: TaskRecord) {
 
 /** The stored JSON of `task:<correlation_id>`: the API's fields with the stored status, the owner, who pays, and the journal's head. */
 export function taskToJson(task: TaskRecord): Record<string, unknown> {
+  // New fields behind a spread cost V8 ten times as much.
   return Object.assign(taskToApi(task), {
     status: task.status,
     user_id: task.owner,

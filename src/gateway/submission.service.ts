@@ -98,8 +98,8 @@ export class SubmissionService implements BeforeApplicationShutdown {
     keyed: boolean,
   ): Promise<{ record: TaskRecord; outbox?: TaskEnvelope }> {
     const { activeLimit } = request;
-    const created = submission({ ...request, correlationId }, this.clock.now(), true);
-    const change = activeLimit === undefined ? created : { ...created, activeLimit };
+    const created = submission({ correlationId, ...request }, this.clock.now(), true);
+    const change = activeLimit === undefined ? created : { activeLimit, ...created };
     try {
       const outcome = await this.store.commit(change);
       if (outcome.kind === 'committed') return change;

@@ -4,6 +4,7 @@ import { registerDecorator, type ValidationError, validateSync } from 'class-val
 import { MANDATE_MAX_CHARS } from '../domain/envelope.js';
 import { EuglenaError, type FieldError } from '../domain/errors.js';
 import { schemaProblem } from '../output-schema/output-schema.js';
+import { ClassRules } from './class-rules.js';
 
 /**
  * Checks bodies and queries against their classes: unknown fields are refused, nothing is converted in silence. Nest's own
@@ -13,6 +14,7 @@ export const requestValidation: PipeTransform = {
   transform(value: unknown, { type, metatype }: ArgumentMetadata): unknown {
     if (metatype === undefined || (type !== 'body' && type !== 'query')) return value;
     const instance = instanceOf(metatype, type, value ?? {});
+    if (ClassRules.of(metatype).areKeptBy(instance)) return instance;
     const errors = validateSync(instance, {
       whitelist: true,
       forbidNonWhitelisted: true,
@@ -27,7 +29,8 @@ export const requestValidation: PipeTransform = {
 
 /** A query's texts become what its class says they stand for; a body's values stay what they are. */
 function instanceOf(metatype: Type, type: 'body' | 'query', value: object): object {
-  if (type === 'query') return plainToInstance(metatype as Type<object>, value);
+  if (type === 'query' && Object.keys(value).length > 0)
+    return plainToInstance(metatype as Type<object>, value);
   return Object.assign(new metatype() as object, value);
 }
 

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Logger } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { EngineRefusal, EuglenaError } from '../../domain/errors.js';
+import { gatherWrites } from '../socket/gathered-writes.js';
 
 /** How long a command may take, connecting included, in ms. */
 const PATIENCE_MS = 3_000;
@@ -51,7 +52,6 @@ export class RedisConnection {
     this.place = `Redis at ${new URL(url).host}`;
     this.client = new Redis(url, {
       lazyConnect: true,
-      enableAutoPipelining: true,
       commandTimeout: PATIENCE_MS,
       connectTimeout: PATIENCE_MS,
       // Longer than an orderly end takes; its timer outlives the connection.
@@ -60,11 +60,14 @@ export class RedisConnection {
       socketTimeout: PATIENCE_MS,
       // A lost connection fails what was under way; what comes later waits for one attempt to connect.
       maxRetriesPerRequest: 0,
+      autoResendUnfulfilledCommands: false,
       retryStrategy: (times) => Math.min(25 * 2 ** Math.min(times, 6), LONGEST_RECONNECT_MS),
       // After a failover the name in the URL may lead to the new primary.
       reconnectOnError: ({ message }) => message.startsWith('READONLY'),
     });
     this.client.on('error', (error: Error) => this.complain(error));
+    // The client's own pipelines do the same in twice the time, and let a command wait for those before it.
+    this.client.on('connect', () => gatherWrites(this.client.stream));
     this.client.on('ready', () => this.recovered());
   }
 
@@ -166,7 +169,7 @@ export class RedisConnection {
   private openSubscriber(): Redis {
     if (this.subscriber === undefined) {
       // Every `subscribe` of ours subscribes anew by itself, so that it learns when.
-      this.subscriber = this.client.duplicate({ enableAutoPipelining: false, autoResubscribe: false });
+      this.subscriber = this.client.duplicate({ autoResubscribe: false });
       this.subscriber.on('error', (error: Error) => this.complain(error));
       // A failure comes as an `error` event too, and the client tries again.
       this.subscriber.connect().catch(() => undefined);

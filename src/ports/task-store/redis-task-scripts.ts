@@ -32,8 +32,8 @@ local function drop(list, id)
   redis.call('HDEL', P .. list .. ':body', id)
 end
 local function put(list, id, seq, json, at)
-  redis.call('HSET', P .. list .. ':body', id, seq .. ' ' .. json)
-  redis.call('ZREM', P .. list .. ':held', id)
+  local is_new = redis.call('HSET', P .. list .. ':body', id, seq .. ' ' .. json) == 1
+  if not is_new then redis.call('ZREM', P .. list .. ':held', id) end
   redis.call('ZADD', P .. list, text(at), id)
 end
 local function holds(id, token, worker, at)
@@ -238,12 +238,22 @@ end
 return 0
 `;
 
-/** 2 list, then id and seq of each entry. */
+/** 2 list, then id and seq of each entry. Many at a time: each command from a script has its price. */
 export const CLEAR = `${PRELUDE}
-local list = ARGV[2]
-for i = 3, #ARGV, 2 do
-  local body = redis.call('HGET', P .. list .. ':body', ARGV[i])
-  if body and string.match(body, '^%d+') == ARGV[i + 1] then drop(list, ARGV[i]) end
+local AT_A_TIME = 100
+local list, bodies = P .. ARGV[2], P .. ARGV[2] .. ':body'
+for first = 3, #ARGV, 2 * AT_A_TIME do
+  local ids, cleared = {}, {}
+  for i = first, math.min(first + 2 * AT_A_TIME, #ARGV) - 1, 2 do ids[#ids + 1] = ARGV[i] end
+  for i, body in ipairs(redis.call('HMGET', bodies, unpack(ids))) do
+    local seq = ARGV[first + 2 * i - 1]
+    if body and string.match(body, '^%d+') == seq then cleared[#cleared + 1] = ids[i] end
+  end
+  if #cleared > 0 then
+    redis.call('ZREM', list, unpack(cleared))
+    redis.call('ZREM', list .. ':held', unpack(cleared))
+    redis.call('HDEL', bodies, unpack(cleared))
+  end
 end
 return 0
 `;

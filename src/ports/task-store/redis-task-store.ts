@@ -1,4 +1,4 @@
-import { encodeEnvelope, readEnvelope } from '../../domain/envelope.js';
+import { envelopeToJson, readEnvelope } from '../../domain/envelope.js';
 import { entryToJson, type JournalEntry } from '../../domain/journal.js';
 import { isTerminal } from '../../domain/lifecycle.js';
 import { type TaskRecord, type TaskStatus, taskToJson } from '../../domain/task.js';
@@ -267,7 +267,7 @@ function headOf(
 function bodiesOf({ record, entries, expectedSeq, outbox, settlement }: TaskChange): string[] {
   return [
     JSON.stringify(taskToJson(record)),
-    outbox === undefined ? '' : encodeEnvelope(outbox).toString(),
+    outbox === undefined ? '' : envelopeToJson(outbox),
     settlement === undefined ? '' : JSON.stringify(settlement),
     ...entries.map((entry, index) => {
       if (entry.seq !== expectedSeq + index + 1)

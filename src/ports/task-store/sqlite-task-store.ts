@@ -1,5 +1,5 @@
 import { type Clock } from '../../domain/clock.js';
-import { encodeEnvelope, readEnvelope } from '../../domain/envelope.js';
+import { envelopeToJson, readEnvelope } from '../../domain/envelope.js';
 import { type JournalEntry } from '../../domain/journal.js';
 import { isTerminal } from '../../domain/lifecycle.js';
 import { TASK_STATUSES, type TaskRecord, type TaskStatus } from '../../domain/task.js';
@@ -253,7 +253,7 @@ export class SqliteTaskStore implements TaskStore {
     const { outbox, settlement, callsBack, record } = change;
     const entry = { correlationId: record.correlationId, seq: record.head.seq };
     this.rows.write(change, held, now + this.leaseMs);
-    if (outbox) this.outbox.put(entry, encodeEnvelope(outbox).toString(), now);
+    if (outbox) this.outbox.put(entry, envelopeToJson(outbox), now);
     if (settlement) this.settlements.put(entry, JSON.stringify(settlement), now);
     if (callsBack === true) this.callbacks.put(entry, '', now);
   }

@@ -1,7 +1,9 @@
+import { type Writable } from 'node:stream';
 import { Logger } from '@nestjs/common';
 import { connect, type AmqpConnectionManager } from 'amqp-connection-manager';
 import { type Channel, type ChannelModel, type ConfirmChannel } from 'amqplib';
 import { EngineRefusal, EuglenaError } from '../../domain/errors.js';
+import { gatherWrites } from '../socket/gathered-writes.js';
 
 const HEARTBEAT_SECONDS = 10;
 /** Spread a little, so that the clients of a broker that comes back do not all come at once. */
@@ -36,6 +38,8 @@ export class RabbitConnection {
       connectionOptions: { noDelay: true, timeout: CONNECT_TIMEOUT_MS },
     });
     this.manager.on('connect', () => {
+      const socket = socketOf(this.manager.connection);
+      if (socket !== undefined) gatherWrites(socket);
       this.refusal = undefined;
       this.blocked = false;
     });
@@ -162,6 +166,11 @@ export class RabbitConnection {
     if (this.refusal !== undefined && this.refusal.message !== before)
       this.logger.error(this.refusal.message);
   }
+}
+
+/** The client does not declare it. */
+function socketOf(model: ChannelModel | undefined): Writable | undefined {
+  return (model?.connection as { readonly stream?: Writable } | undefined)?.stream;
 }
 
 /** A channel's error is seen by the operation that fails with it; without a listener it would end the process. */
