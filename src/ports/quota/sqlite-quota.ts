@@ -47,6 +47,7 @@ export class SqliteQuota implements Quota {
     }
     const { used, remaining } = this.usageNow(owner, correlationId);
     if (ticks > remaining) return { kind: 'exceeded', usage: this.usageNow(owner) };
+    if (used === 0) this.forgetOldDays(owner);
     this.insert(owner, correlationId, ticks);
     return {
       kind: 'reserved',
@@ -55,13 +56,16 @@ export class SqliteQuota implements Quota {
     };
   }
 
-  private insert(owner: string, correlationId: string, ticks: number): void {
-    const now = this.clock.now();
+  private forgetOldDays(owner: string): void {
     this.database.run(
       'DELETE FROM quota_ledger WHERE owner = ? AND day < ? AND settled IS NOT NULL',
       owner,
-      utcDay(now - KEPT_DAYS * DAY_MS),
+      utcDay(this.clock.now() - KEPT_DAYS * DAY_MS),
     );
+  }
+
+  private insert(owner: string, correlationId: string, ticks: number): void {
+    const now = this.clock.now();
     this.database.run(
       'INSERT OR REPLACE INTO quota_ledger (correlation_id, owner, day, reserved, at) VALUES (?, ?, ?, ?, ?)',
       correlationId,
