@@ -220,6 +220,18 @@ describe('task store on Redis, when the server fails', () => {
     expect(await harness.store.find('t-1')).not.toBeNull();
   });
 
+  it('holds nothing for those who gave up, once a server that was silent goes on', async () => {
+    const { store } = harness;
+    const options = { limit: 9, olderThanMs: 0, holdMs: 60_000 };
+    expect(await store.takeOutbox(options)).toEqual([]);
+    await tasks.submit('t-1', 'alice', true);
+    own.pause();
+    await failsInTime(store.takeOutbox(options), /in time|cannot be reached/);
+    own.resume();
+    const taken = await eventually('the server back', () => store.takeOutbox(options).catch(() => null));
+    expect(taken).toHaveLength(1);
+  });
+
   it.each([
     ['maxmemory', '1', '0', /memory limit/],
     ['min-replicas-to-write', '1', '0', /too few of its replicas/],

@@ -5,7 +5,7 @@ import { EngineRefusal, EuglenaError } from '../../domain/errors.js';
 import { gatherWrites } from '../socket/gathered-writes.js';
 
 /** How long a command may take, connecting included, in ms. */
-const PATIENCE_MS = 3_000;
+export const PATIENCE_MS = 3_000;
 const LONGEST_RECONNECT_MS = 1_000;
 
 /** What Redis refuses until somebody changes its settings or ours. It starts each error with its code. */

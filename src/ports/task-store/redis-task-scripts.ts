@@ -210,15 +210,19 @@ remove(id)
 return 1
 `;
 
-/** 2 list, 3 limit, 4 age and 5 hold in ms. Answers id and body in turn. Those that a taker failed to clear come first. */
+/**
+ * 2 list, 3 limit, 4 age and 5 hold in ms, 6 the server's time after which nobody waits for the answer any more (empty: not
+ * known). Answers the server's time, then bodies. Those that a taker failed to clear come first.
+ */
 export const TAKE = `${PRELUDE}
 local list, limit, at = ARGV[2], tonumber(ARGV[3]), now()
+local answer = { text(at) }
+if ARGV[6] ~= '' and at > tonumber(ARGV[6]) then return answer end
 local ids = redis.call('ZRANGEBYSCORE', P .. list .. ':held', '-inf', text(at), 'LIMIT', 0, limit)
 local due = text(at - ARGV[4])
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. list, '-inf', due, 'LIMIT', 0, limit - #ids)) do
   ids[#ids + 1] = id
 end
-local answer = {}
 for _, id in ipairs(ids) do
   answer[#answer + 1] = redis.call('HGET', P .. list .. ':body', id) or ''
   redis.call('ZREM', P .. list, id)
