@@ -220,6 +220,17 @@ describe('task store on Redis, when the server fails', () => {
     expect(await harness.store.find('t-1')).not.toBeNull();
   });
 
+  it('makes no change that was given up, once a server that was silent goes on', async () => {
+    const { store } = harness;
+    await store.takeSettlements({ limit: 9, holdMs: 50 });
+    own.pause();
+    await failsInTime(tasks.submit('t-1', 'alice', true), /in time|cannot be reached/);
+    own.resume();
+    await eventually('the server back', () => tasks.submit('t-2', 'alice', true).catch(() => null));
+    expect(await store.find('t-1')).toBeNull();
+    expect(await harness.raw.keys(`${harness.prefix}*t-1*`)).toEqual([]);
+  });
+
   it('holds nothing for those who gave up, once a server that was silent goes on', async () => {
     const { store } = harness;
     const options = { limit: 9, olderThanMs: 0, holdMs: 60_000 };

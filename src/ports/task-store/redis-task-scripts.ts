@@ -59,12 +59,12 @@ end
  * A change as arguments: 2 its short fields, 3 record, 4 outbox or empty, 5 settlement or empty, then the journal entries.
  * The short fields, with line feeds between: id, expected seq, creation, end or empty, whether the lease ends, whether the
  * attempts start anew, token or empty, worker, length of the lease in ms, limit of active tasks or empty, whether
- * the end is told to a callback, `=owner` or empty.
+ * the end is told to a callback, the server's time after which the change must not be made or empty, `=owner` or empty.
  */
 const WRITE = `
 local FIRST_ENTRY = 6
-local id, seq, created, finished, ends, anew, token, worker, length, limit, calls_back, owned =
-  string.match(ARGV[2], '${'([^\\n]*)\\n'.repeat(11)}(.*)$')
+local id, seq, created, finished, ends, anew, token, worker, length, limit, calls_back, not_after, owned =
+  string.match(ARGV[2], '${'([^\\n]*)\\n'.repeat(12)}(.*)$')
 local expected = tonumber(seq)
 local owner = string.sub(owned, 2)
 local active = P .. 'tasks:active:' .. owner
@@ -107,9 +107,10 @@ local function write(at)
 end
 `;
 
-/** Answers the outcome's kind. */
+/** Answers the outcome's kind; `late`: its time is over. */
 export const COMMIT = `${PRELUDE}${WRITE}
 local at = now()
+if not_after ~= '' and at > tonumber(not_after) then return 'late' end
 local stored = redis.call('XLEN', key(id, ':journal'))
 local is_lost = expected == 0 and stored == 0
 if token ~= '' and not is_lost and not holds(id, token, worker, at) then return 'lease_lost' end

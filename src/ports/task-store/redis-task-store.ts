@@ -1,4 +1,5 @@
 import { envelopeToJson, readEnvelope } from '../../domain/envelope.js';
+import { EuglenaError } from '../../domain/errors.js';
 import { entryToJson, type JournalEntry } from '../../domain/journal.js';
 import { isTerminal } from '../../domain/lifecycle.js';
 import { type TaskRecord, type TaskStatus, taskToJson } from '../../domain/task.js';
@@ -76,9 +77,13 @@ export class RedisTaskStore implements TaskStore {
 
   async commit(change: TaskChange): Promise<CommitOutcome> {
     const { lease } = change;
-    const head = headOf(change, lease?.token ?? '', lease?.workerId ?? '', this.leaseMs);
-    const kind = await this.scripts.commit(head, ...bodiesOf(change));
-    return { kind: kind as CommitOutcome['kind'] };
+    // A server that was silent makes a change at last whose client was told that it failed. A worker's is fenced by its lease.
+    const notAfter = lease === undefined ? this.notAfter() : '';
+    const head = headOf(change, lease?.token ?? '', lease?.workerId ?? '', this.leaseMs, notAfter);
+    const kind = (await this.scripts.commit(head, ...bodiesOf(change))) as CommitOutcome['kind'] | 'late';
+    if (kind !== 'late') return { kind };
+    this.serverAheadMs = undefined;
+    throw new EuglenaError('engine_unavailable', 'Redis took too long.', { nothingDone: true });
   }
 
   async claim(creation: TaskChange, workerId: string, leaseMs: number): Promise<ClaimOutcome> {
@@ -217,11 +222,14 @@ export class RedisTaskStore implements TaskStore {
     return `${this.connection.prefix}task:${correlationId}`;
   }
 
+  /** The server's time (epoch ms) at which nobody waits any more for what is sent now; empty while its clock is not known. */
+  private notAfter(): number | '' {
+    if (this.serverAheadMs === undefined) return '';
+    return Math.floor(performance.now() + this.serverAheadMs) + PATIENCE_MS;
+  }
+
   private async take(list: string, limit: number, olderThanMs: number, holdMs: number) {
-    // A server that was silent carries out at last what it got in that time. By then nobody would do what it hands out.
-    const ahead = this.serverAheadMs;
-    const notAfter = ahead === undefined ? '' : Math.floor(performance.now() + ahead) + PATIENCE_MS;
-    const answer = await this.scripts.take(list, limit, olderThanMs, holdMs, notAfter);
+    const answer = await this.scripts.take(list, limit, olderThanMs, holdMs, this.notAfter());
     const [serverTime, ...bodies] = answer as string[];
     this.serverAheadMs = Number(serverTime) - performance.now();
     return bodies.map((body) => {
@@ -251,6 +259,7 @@ function headOf(
   token: number | string,
   workerId: string,
   leaseMs: number,
+  notAfter: number | '' = '',
 ): string {
   const fields = [
     record.correlationId,
@@ -264,6 +273,7 @@ function headOf(
     leaseMs,
     activeLimit ?? '',
     callsBack === true ? 1 : 0,
+    notAfter,
     // The last one may hold anything: another publisher may have named it.
     record.owner === null ? '' : `=${record.owner}`,
   ];
