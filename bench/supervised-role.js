@@ -109,8 +109,9 @@ export class SupervisedRole {
 
   #hear(child, text) {
     this.log?.write(text);
-    this.#tail = (this.#tail + text).slice(-1_000);
-    if (this.#ready || child !== this.#child || !/^ready$/m.test(this.#tail)) return;
+    const heard = this.#tail + text;
+    this.#tail = heard.slice(-1_000);
+    if (this.#ready || child !== this.#child || !/^ready$/m.test(heard)) return;
     this.#ready = true;
     this.#waiting.splice(0).forEach((resolve) => resolve());
   }
