@@ -3,6 +3,7 @@ import { type Server, STATUS_CODES } from 'node:http';
 import { type Socket } from 'node:net';
 import { EuglenaError } from '../domain/errors.js';
 import { PROBLEM_TYPE, problemDocument } from '../gateway/problem-documents.js';
+import { timesSent } from '../gateway/raw-headers.js';
 
 /** What Node's HTTP parser reports, in HTTP's words. Anything else is 400. */
 const PARSER_ERRORS: Readonly<Record<string, readonly [number, string]>> = {
@@ -45,9 +46,5 @@ export function namesOneHost(request: {
   readonly rawHeaders: string[];
 }): boolean {
   if (request.httpVersion === '1.0') return true;
-  let hosts = 0;
-  for (let at = 0; at < request.rawHeaders.length; at += 2) {
-    if (request.rawHeaders[at]?.toLowerCase() === 'host') hosts += 1;
-  }
-  return hosts === 1;
+  return timesSent('host', request.rawHeaders) === 1;
 }

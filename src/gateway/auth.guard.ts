@@ -5,6 +5,7 @@ import passport, { Strategy, type StrategyCreated } from 'passport';
 import { ExtractJwt } from 'passport-jwt';
 import { EuglenaError } from '../domain/errors.js';
 import { type Caller, IDENTITY, type Identity } from '../ports/identity/identity.port.js';
+import { timesSent } from './raw-headers.js';
 
 export interface AuthenticatedRequest extends FastifyRequest {
   caller?: Caller;
@@ -14,13 +15,9 @@ export interface AuthenticatedRequest extends FastifyRequest {
 const BEARER = /^bearer +\S+ *$/i;
 const readBearer = ExtractJwt.fromAuthHeaderAsBearerToken();
 
-/** The one credential of a request. Two of them are ambiguous, and Node would keep the first without a word. */
+/** The one credential of a request. Two of them are ambiguous. */
 function tokenOf({ headers, raw: { rawHeaders } }: FastifyRequest): string | null {
-  let credentials = 0;
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    if (rawHeaders[at]?.toLowerCase() === 'authorization') credentials += 1;
-  }
-  const wellFormed = credentials === 1 && BEARER.test(headers.authorization ?? '');
+  const wellFormed = timesSent('authorization', rawHeaders) === 1 && BEARER.test(headers.authorization ?? '');
   return wellFormed ? readBearer({ headers }) : null;
 }
 
