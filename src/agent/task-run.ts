@@ -91,7 +91,8 @@ export class TaskRun {
     const last = this.history.at(-1);
     if (last?.observation !== null || last === undefined) return;
     this.history.pop();
-    await this.carryOut(last.action);
+    const outcome = this.knownOutcome(last.action) ?? (await this.carryOut(last.action));
+    this.writer.later(this.observe(last.action, outcome));
   }
 
   private tracedTick(): Promise<boolean> {
@@ -131,7 +132,7 @@ export class TaskRun {
     const known = this.knownOutcome(action);
     await this.writer.now(decided, ...(known === null ? [] : [this.observe(action, known)]));
     measureTick(action.name, spent);
-    if (known === null) await this.carryOut(action);
+    if (known === null) this.writer.later(this.observe(action, await this.carryOut(action)));
   }
 
   private async situation(): Promise<Situation> {
@@ -192,14 +193,12 @@ export class TaskRun {
 
   /** What an action brings without being carried out; null when it must be. */
   private knownOutcome(action: Action): Observation | null {
-    return action.name === 'THINK' ? NOTED : broughtBefore(this.history, action);
+    const isDone = action.name === 'SEARCH' || action.name === 'VISIT';
+    return isDone ? broughtBefore(this.history, action) : NOTED;
   }
 
-  private async carryOut(action: Action): Promise<void> {
-    const work = () => this.perform(action);
-    const outcome =
-      this.knownOutcome(action) ?? (await inSpan(action.name.toLowerCase(), this.tickTrace, {}, work));
-    this.writer.later(this.observe(action, outcome));
+  private carryOut(action: Action): Promise<Observation> {
+    return inSpan(action.name.toLowerCase(), this.tickTrace, {}, () => this.perform(action));
   }
 
   private async perform(action: Action): Promise<Observation> {
