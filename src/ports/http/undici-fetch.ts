@@ -6,8 +6,8 @@ export class ResponseTooLarge extends Error {
 }
 
 /**
- * The part of `fetch` that the SDKs of OpenAI and Supabase need, over `undici.request`: it costs about half the CPU time of the global
- * one. The body is read whole before the promise resolves, at most `maxBytes` of it. Redirects are not followed.
+ * The part of `fetch` that the SDKs of OpenAI and Supabase need, over `undici.request`: it costs about half the CPU time of
+ * the global one. The body is read whole before the promise resolves, at most `maxBytes` of it. Redirects are not followed.
  */
 export function undiciFetch(dispatcher: Dispatcher, maxBytes: number) {
   return async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
