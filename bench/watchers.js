@@ -122,9 +122,15 @@ try {
     { what: `opening ${WATCHERS} watchers`, measured: `${opening.toFixed(0)} ms`, target: '', ratio: '' },
     {
       what: `an event of ${TASKS} task(s) reaches the last of ${WATCHERS} watchers, model and agent included`,
-      measured: `${median.toFixed(0)} ms (worst of ${EVENTS}: ${worst.toFixed(0)})`,
+      measured: `${median.toFixed(0)} ms`,
       target: `${WITHIN_MS} ms`,
       ratio: (median / WITHIN_MS).toFixed(2),
+    },
+    {
+      what: `the slowest of ${EVENTS} such events`,
+      measured: `${worst.toFixed(0)} ms`,
+      target: `${WITHIN_MS} ms`,
+      ratio: (worst / WITHIN_MS).toFixed(2),
     },
     {
       what: `resident memory with them (${before.toFixed(0)} MB before)`,
