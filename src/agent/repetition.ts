@@ -1,3 +1,4 @@
+import { parseUrl } from '../domain/parse-url.js';
 import { type Action } from '../domain/action.js';
 import { type Observation, type TickRecord } from '../domain/situation.js';
 
@@ -48,5 +49,5 @@ function same(a: Action, b: Action): boolean {
 /** An address as it is fetched: without a fragment, spelled in one way. */
 function plainAddress(url: string): string {
   const address = url.trim().replace(/#.*$/s, '');
-  return URL.canParse(address) ? new URL(address).href : address;
+  return parseUrl(address)?.href ?? address;
 }

@@ -4,6 +4,7 @@ import { issuerOf } from '../ports/identity/access-token.js';
 import { DEVELOPMENT_USER, issueLocalToken, LOCAL_ISSUER } from '../ports/identity/local-secret.js';
 import { ApiClient } from './api-client.js';
 import { CommandError, UsageError } from './command.js';
+import { parseUrl } from '../domain/parse-url.js';
 
 /** How long a token that a command signs for itself is good, in seconds: longer than a task may run. */
 const OWN_TOKEN_SECONDS = 86_400;
@@ -43,7 +44,7 @@ export async function gatewayClient(
   env: Environment,
 ): Promise<ApiClient> {
   const url = (flags.url ?? DEFAULT_URL).replace(/\/+$/, '');
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+  if (!/^https?:$/.test(parseUrl(url)?.protocol ?? '')) {
     throw new UsageError('--url must be an address that starts with http:// or https://');
   }
   const given = (flags.token ?? env.EUGLENA_TOKEN ?? '').trim();

@@ -9,6 +9,7 @@ import {
   optionalText,
   optionalUrl,
 } from './setting-kinds.js';
+import { parseUrl } from '../domain/parse-url.js';
 
 export const ROLES = ['gateway', 'agent', 'metrics', 'autoscaler', 'all'] as const;
 export type Role = (typeof ROLES)[number];
@@ -37,7 +38,7 @@ const portList = list.refine(
   `must be a comma-separated list of: ${PORT_NAMES.join(', ')}`,
 );
 const originList = list.refine(
-  (origins) => origins.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin),
+  (origins) => origins.every((origin) => parseUrl(origin)?.origin === origin),
   'must be a comma-separated list of origins such as https://app.example.com',
 );
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseUrl } from '../domain/parse-url.js';
 
 /** A setting that is there but blank counts as one that is not. */
 export const blank = (value: unknown) =>
@@ -41,7 +42,7 @@ export const optionalUrl = (...protocols: string[]) =>
       .trim()
       .refine(
         (value) => {
-          const url = URL.canParse(value) ? new URL(value) : null;
+          const url = parseUrl(value);
           return url !== null && protocols.includes(url.protocol);
         },
         `must be a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { PageFailure } from './page-reader.port.js';
+import { parseUrl } from '../../domain/parse-url.js';
 
 const MAX_URL_CHARS = 8_192;
 /** The ports that web sites use; '' is the scheme's own. Anything else on a public host is a service, not a page. */
@@ -33,8 +34,8 @@ export function checkUrl(raw: string, base?: URL): URL {
   if (text.length > MAX_URL_CHARS) throw refused(`is longer than ${MAX_URL_CHARS} characters`);
   // Parsers disagree about these, so that what is checked could differ from what is dialled.
   if (/[\\\s\p{Cc}]/u.test(text)) throw refused('holds a backslash, white space or a control character');
-  if (!URL.canParse(text, base?.href)) throw refused('is not an absolute http or https address');
-  const url = new URL(text, base);
+  const url = parseUrl(text, base);
+  if (url === null) throw refused('is not an absolute http or https address');
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw refused('is not http or https');
   if (url.username !== '' || url.password !== '' || /^(?:[a-z]+:\/*|\/\/+)[^/?#]*@/i.test(text)) {
     throw refused('holds a user name or password');

@@ -1,4 +1,5 @@
 import { parseHTML } from 'linkedom';
+import { parseUrl } from '../../domain/parse-url.js';
 
 /** The few DOM members that are used here. */
 export interface DomNode {
@@ -179,9 +180,7 @@ function isHidden(node: DomNode): boolean {
 }
 
 function absolute(href: string, base: string): string | null {
-  if (href === '' || href.startsWith('#') || href.length > MAX_ATTRIBUTE_CHARS || !URL.canParse(href, base)) {
-    return null;
-  }
-  const url = new URL(href, base);
-  return /^https?:$/.test(url.protocol) ? url.href : null;
+  if (href === '' || href.startsWith('#') || href.length > MAX_ATTRIBUTE_CHARS) return null;
+  const url = parseUrl(href, base);
+  return url !== null && /^https?:$/.test(url.protocol) ? url.href : null;
 }

@@ -1,4 +1,5 @@
 import { type z } from 'zod';
+import { parseUrl } from '../../domain/parse-url.js';
 import { type SearchHit } from '../../domain/situation.js';
 import { type FoundDocument } from './search-api.js';
 import { SearchFailure } from './web-search.port.js';
@@ -21,9 +22,8 @@ export function hitsOf(found: readonly FoundDocument[], limit: number): SearchHi
   const hits = new Map<string, SearchHit>();
   for (const { url, title, snippet } of found) {
     if (hits.size >= limit) break;
-    if (url.length > URL_CHARS || !URL.canParse(url)) continue;
-    const address = new URL(url);
-    if (address.protocol !== 'http:' && address.protocol !== 'https:') continue;
+    const address = url.length > URL_CHARS ? null : parseUrl(url);
+    if (address?.protocol !== 'http:' && address?.protocol !== 'https:') continue;
     address.hash = '';
     const key = sameAddress(address);
     if (hits.has(key)) continue;
